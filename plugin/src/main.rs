@@ -1,0 +1,2 @@
+//! kubectl-isbsvc.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `isbsvc-controller`.
+fn main() {}

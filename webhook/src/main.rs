@@ -1,0 +1,2 @@
+//! isbsvc-webhook.
+fn main() {}
