@@ -1,0 +1,78 @@
+//! What was found, as plain data. Nothing here judges; that is the business of [`crate::health`], [`crate::rules`] and [`crate::plan`].
+
+mod server;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+pub use server::{Consumer, Healthz, JetStream, Meta, Peer, Server, Stream};
+
+/// A fact, or why it is not known. What is not known is never taken for absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// It was looked at.
+    Known(T),
+    /// It could not be looked at, or was not; why, in words without any secret.
+    Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// The value, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// The reason, where it is not known.
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(why) => Some(why),
+        }
+    }
+}
+
+impl<T> Default for Fact<T> {
+    fn default() -> Self {
+        Self::Unknown("not looked at".to_owned())
+    }
+}
+
+/// Everything that was found of one service. An object that is known to be absent is `Known(None)`.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The `StatefulSet` by the name that it should have.
+    pub stateful_set: Fact<Option<StatefulSet>>,
+    /// The headless Service.
+    pub service: Fact<Option<Service>>,
+    /// The server's configuration.
+    pub config_map: Fact<Option<ConfigMap>>,
+    /// Keys, certificates and accounts; `Unknown` wherever Secrets are not read.
+    pub server_secret: Fact<Option<Secret>>,
+    /// User and password for clients; `Unknown` wherever Secrets are not read.
+    pub client_secret: Fact<Option<Secret>>,
+    /// Our own disruption budget.
+    pub budget: Fact<Option<PodDisruptionBudget>>,
+    /// Every pod with the service's labels, by name.
+    pub pods: Fact<Vec<Pod>>,
+    /// Every volume claim with the service's labels, by name.
+    pub claims: Fact<Vec<PersistentVolumeClaim>>,
+    /// Pipelines of the namespace that use the service.
+    pub pipelines: Fact<Vec<PipelineUse>>,
+    /// What each server says of itself, by pod name. A pod that was not asked has no entry.
+    pub servers: BTreeMap<String, Fact<Server>>,
+}
+
+/// A Pipeline that uses the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineUse {
+    /// Its name.
+    pub name: String,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}

@@ -1,0 +1,64 @@
+//! Desired objects and the next step: what follows from what should be there and what is there.
+//!
+//! [`plan`] is total, synchronous and free of effects. An [`Action`] names the object, the field manager and the precondition, so that
+//! [`crate::apply`] has nothing left to decide. `render`, `diff`, the tests and the simulator read the same [`Plan`].
+
+mod action;
+mod compare;
+mod deletion;
+mod jetstream;
+pub mod material;
+mod reconcile;
+mod redis;
+mod status;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use action::{Action, ChildKind, Event, EventType, Precondition};
+pub use compare::differences;
+pub use material::{CertificatePair, Material, Need, needs};
+pub use reconcile::plan;
+
+use crate::api::{InterStepBufferService, InterStepBufferServiceStatus};
+use crate::controller_config::ControllerConfig;
+
+/// What a plan is made from, besides what was observed.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// The service as the API server or a file holds it.
+    pub service: &'a InterStepBufferService,
+    /// The controller configuration.
+    pub config: &'a ControllerConfig,
+    /// Seconds of the wall clock, for condition times and deadlines.
+    pub now: jiff::Timestamp,
+}
+
+/// What to do next for one service.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Writes, in order. Empty when all is as it should be (law *quiet-when-done*).
+    pub actions: Vec<Action>,
+    /// The status that should stand; `None` where we must not write one.
+    pub status: Option<InterStepBufferServiceStatus>,
+    /// Things to tell people, once each.
+    pub events: Vec<Event>,
+    /// When to look again although nothing changed; `None` waits for a change.
+    pub next_look: Option<Duration>,
+    /// Every object that should exist, complete and in the order of making, as `render` and `diff` show them.
+    pub desired: Vec<Desired>,
+    /// Why nothing more can be done for now, in words: a fact that is not known, a lost key.
+    pub held: Option<String>,
+}
+
+/// An object that should exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// What it is.
+    pub kind: ChildKind,
+    /// Its name.
+    pub name: String,
+    /// The object as it is to be applied.
+    pub object: Value,
+}
