@@ -1,1 +1,10 @@
-//! Certificates.
+//! Certificates of our own: making them, deciding when to make the next, and serving one that changes while connections run.
+//!
+//! Depends on nothing of ours. [`Facts`] is always there; `issue` and [`rotation`](crate::rotation) come with the feature `issue`, `serve` with the
+//! feature `serve`.
+
+mod facts;
+#[cfg(feature = "issue")]
+pub mod issue;
+
+pub use facts::{Facts, ReadError};
