@@ -6,5 +6,7 @@
 mod facts;
 #[cfg(feature = "issue")]
 pub mod issue;
+#[cfg(feature = "issue")]
+pub mod rotation;
 
 pub use facts::{Facts, ReadError};
