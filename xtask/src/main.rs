@@ -1,2 +1,5 @@
-//! cargo xtask.
-fn main() {}
+//! `cargo xtask`: see [`xtask`].
+
+fn main() -> std::process::ExitCode {
+    xtask::main()
+}
