@@ -9,7 +9,7 @@ mod version;
 
 pub use buffer_config::stream_config;
 pub use file::{ConfigError, ControllerConfig, JetStreamDefaults, JetStreamVersion, RedisDefaults, RedisVersion};
-pub use quantity::{NatsSize, quantity_bytes};
+pub use quantity::{NatsSize, quantity_bytes, quantity_thousandths};
 pub use settings::Settings;
 pub use version::{newest_fixed, parse as parse_version};
 

@@ -58,6 +58,8 @@ pub struct Observed {
     pub client_secret: Fact<Option<Secret>>,
     /// Our own disruption budget.
     pub budget: Fact<Option<PodDisruptionBudget>>,
+    /// Every other disruption budget of the namespace; two that select one pod would block every eviction.
+    pub other_budgets: Fact<Vec<PodDisruptionBudget>>,
     /// Every pod with the service's labels, by name.
     pub pods: Fact<Vec<Pod>>,
     /// Every volume claim with the service's labels, by name.
@@ -66,6 +68,25 @@ pub struct Observed {
     pub pipelines: Fact<Vec<PipelineUse>>,
     /// What each server says of itself, by pod name. A pod that was not asked has no entry.
     pub servers: BTreeMap<String, Fact<Server>>,
+}
+
+impl Observed {
+    /// What is found of a service that does not exist yet: nothing at all, for certain.
+    pub fn nothing() -> Self {
+        Self {
+            stateful_set: Fact::Known(None),
+            service: Fact::Known(None),
+            config_map: Fact::Known(None),
+            server_secret: Fact::Known(None),
+            client_secret: Fact::Known(None),
+            budget: Fact::Known(None),
+            other_budgets: Fact::Known(Vec::new()),
+            pods: Fact::Known(Vec::new()),
+            claims: Fact::Known(Vec::new()),
+            pipelines: Fact::Known(Vec::new()),
+            servers: BTreeMap::new(),
+        }
+    }
 }
 
 /// A Pipeline that uses the service.

@@ -20,6 +20,7 @@ pub use action::{Action, ChildKind, Event, EventType, Precondition};
 pub use compare::differences;
 pub use material::{CertificatePair, Material, Need, needs};
 pub use reconcile::plan;
+pub use status::{Failure, failed};
 
 use crate::api::{InterStepBufferService, InterStepBufferServiceStatus};
 use crate::controller_config::ControllerConfig;
@@ -31,7 +32,7 @@ pub struct Input<'a> {
     pub service: &'a InterStepBufferService,
     /// The controller configuration.
     pub config: &'a ControllerConfig,
-    /// Seconds of the wall clock, for condition times and deadlines.
+    /// The wall clock, for condition times and deadlines.
     pub now: jiff::Timestamp,
 }
 

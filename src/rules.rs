@@ -6,7 +6,8 @@ mod encryption;
 mod instance;
 mod name;
 mod persistence;
-pub mod policy;
+mod pod;
+mod policy;
 mod replicas;
 mod service_type;
 mod settings;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use crate::api::InterStepBufferService;
 use crate::controller_config::ControllerConfig;
 
-pub use policy::Policy;
+pub use policy::{Policy, PolicyError};
 
 /// What a finding means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -102,6 +103,7 @@ pub const ALL: &[&Rule] = &[
     &settings::SETTINGS,
     &settings::BUFFER_CONFIG,
     &persistence::PERSISTENCE,
+    &pod::CONTAINER_ENV,
     &service_type::TYPE_CHANGE,
     &encryption::ENCRYPTION_TOGGLE,
     &tls::TLS_TOGGLE,

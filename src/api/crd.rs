@@ -1,1 +1,155 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use super::InterStepBufferService;
+
+/// The resource's definition, as it is in `manifests/crd/`.
+///
+/// It holds the validation that has no level and no override: one type, a version, no change of type, ranges, enums and lengths. The descriptions of
+/// Kubernetes' own types are left out, so that the definition stays below the 256 KiB that client-side apply can keep in an annotation.
+pub fn crd() -> Value {
+    let definition: CustomResourceDefinition = InterStepBufferService::crd();
+    // The types come from k8s-openapi, and its values always serialise.
+    let mut crd = serde_json::to_value(definition).unwrap_or_default();
+    if let Some(schema) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        if let Some(Value::Object(properties)) = schema.pointer_mut("/properties/spec/properties") {
+            for (name, service) in properties {
+                shorten(service, if name == "jetstream" { 1 } else { 2 });
+            }
+        }
+        tidy(schema);
+        add_bounds(schema);
+        add_validations(schema);
+    }
+    crd
+}
+
+/// Takes out descriptions deeper than our own fields.
+fn shorten(schema: &mut Value, own_levels: usize) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for property in properties.values_mut() {
+        if own_levels > 1 {
+            shorten(property, own_levels - 1);
+        } else {
+            drop_descriptions(property);
+        }
+    }
+}
+
+fn drop_descriptions(schema: &mut Value) {
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for property in properties.values_mut() {
+            if let Value::Object(fields) = property {
+                fields.remove("description");
+            }
+            drop_descriptions(property);
+        }
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner @ Value::Object(_)) = schema.get_mut(key) {
+            if let Value::Object(fields) = inner {
+                fields.remove("description");
+            }
+            drop_descriptions(inner);
+        }
+    }
+}
+
+/// What Kubernetes' own definitions say and schemars cannot: quantities may be numbers, and `name` of a reference may be left out.
+fn tidy(schema: &mut Value) {
+    if let Value::Object(fields) = schema {
+        if let Some(Value::Object(properties)) = fields.get_mut("properties") {
+            for name in ["limits", "requests"] {
+                if let Some(quantity) = properties.get_mut(name).and_then(|list| list.get_mut("additionalProperties")) {
+                    *quantity = int_or_string();
+                }
+            }
+            for name in ["divisor", "volumeSize"] {
+                if let Some(quantity) = properties.get_mut(name) {
+                    let description = quantity.get("description").cloned();
+                    *quantity = int_or_string();
+                    if let Some(description) = description {
+                        quantity["description"] = description;
+                    }
+                }
+            }
+        }
+        for value in fields.values_mut() {
+            tidy(value);
+        }
+    }
+}
+
+fn int_or_string() -> Value {
+    json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }], "x-kubernetes-int-or-string": true })
+}
+
+/// Bounds on what has none of its own, for the cost of validation.
+fn add_bounds(schema: &mut Value) {
+    let spec = schema.pointer_mut("/properties/spec/properties");
+    let Some(Value::Object(services)) = spec else { return };
+    if let Some(Value::Object(args)) = services.get_mut("jetstream").and_then(|service| service.pointer_mut("/properties/startArgs")) {
+        args.remove("maxLength");
+        args.insert("maxItems".to_owned(), json!(64));
+    }
+}
+
+/// The rules that hold for everyone, always (DESIGN.md, "Where a rule lives").
+fn add_validations(schema: &mut Value) {
+    let rule = |rule: &str, message: &str| json!({ "rule": rule, "message": message });
+    let native = |of: &str| format!("(has({of}.redis) && has({of}.redis.native))");
+    let external = |of: &str| format!("(has({of}.redis) && has({of}.redis.external))");
+    let count = format!("(has(self.jetstream) ? 1 : 0) + ({} ? 1 : 0) + ({} ? 1 : 0) == 1", native("self"), external("self"));
+    let unchanged =
+        format!("has(self.jetstream) == has(oldSelf.jetstream) && {} == {} && {} == {}", native("self"), native("oldSelf"), external("self"), external("oldSelf"));
+    if let Some(Value::Object(spec)) = schema.pointer_mut("/properties/spec") {
+        spec.insert(
+            "x-kubernetes-validations".to_owned(),
+            json!([
+                rule(&count, "name exactly one of jetstream, redis.native, redis.external (one-type)"),
+                rule(&unchanged, "the type of a live service cannot change, because its unread messages would stay behind (type-change)"),
+            ]),
+        );
+    }
+    let version = rule("has(self.version) && self.version != ''", "version is required; name one of the controller configuration (version-required)");
+    for service in ["jetstream", "redis/properties/native"] {
+        let pointer = format!("/properties/spec/properties/{service}");
+        if let Some(Value::Object(fields)) = schema.pointer_mut(&pointer) {
+            fields.insert("x-kubernetes-validations".to_owned(), json!([version]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_small_enough_for_client_side_apply() {
+        let size = serde_json::to_string(&crd()).expect("serialises").len();
+        assert!(size < 200 * 1024, "{size} bytes");
+    }
+
+    #[test]
+    fn a_quantity_may_be_a_number() {
+        let crd = crd();
+        let schema = |path: &str| crd.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{path}")).cloned().unwrap_or_default();
+        for path in [
+            "jetstream/properties/persistence/properties/volumeSize",
+            "jetstream/properties/containerTemplate/properties/resources/properties/limits/additionalProperties",
+        ] {
+            assert_eq!(schema(path)["x-kubernetes-int-or-string"], json!(true), "{path}");
+        }
+        assert_eq!(schema("jetstream/properties/replicas")["default"], json!(3));
+    }
+
+    #[test]
+    fn the_validations_are_there() {
+        let crd = crd();
+        let text = serde_json::to_string(&crd).expect("serialises");
+        for rule in ["one-type", "type-change", "version-required"] {
+            assert!(text.contains(rule), "{rule}");
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub const PLURAL: &str = "interstepbufferservices";
 
 /// Finalizer that holds a service until nothing needs it any more.
 pub const FINALIZER: &str = "numaflow.numaproj.io/isbsvc-controller";
+/// Finalizer of early Numaflow releases; removed together with ours.
+pub const LEGACY_FINALIZER: &str = "isbsvc-controller";
 /// Annotation that selects the controller instance.
 pub const INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/instance";
 /// Annotation of a service that we shall leave alone for now.
@@ -23,6 +25,10 @@ pub const PAUSED_ANNOTATION: &str = "numaflow.numaproj.io/paused";
 pub const KEEP_VOLUMES_ANNOTATION: &str = "numaflow.numaproj.io/keep-volumes";
 /// Annotation of the `StatefulSet`: the last spec that was accepted, as JSON (law *refuse-without-harm*).
 pub const ACCEPTED_SPEC_ANNOTATION: &str = "numaflow.numaproj.io/accepted-spec";
+
+/// Annotation of the `StatefulSet`: when the servers were first found to agree on a leader (RFC 3339). From then on a quorum of ready pods is enough for
+/// the condition (law *honest-health*).
+pub const FIRST_HEALTHY_ANNOTATION: &str = "numaflow.numaproj.io/first-healthy";
 
 /// Label with the service's name.
 pub const NAME_LABEL: &str = "numaflow.numaproj.io/isbsvc-name";

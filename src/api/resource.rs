@@ -1,10 +1,11 @@
-use kube::{CustomResource, KubeSchema, ResourceExt as _};
+use kube::{CustomResource, ResourceExt as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{InterStepBufferServiceStatus, JetStreamBufferService, RedisBufferService, names};
 
 /// Keeps the messages between the steps of Numaflow's pipelines: a NATS `JetStream` cluster, or Redis.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "numaflow.numaproj.io",
     version = "v1alpha1",

@@ -1,9 +1,9 @@
 //! Passwords, keys and certificates: which are missing. Whoever calls the planner draws exactly those (`crate::apply::material`), tests pass fixed
 //! ones, and `render` and `diff` pass [`Material::placeholders`].
 
-use crate::observed::Observed;
+use crate::observed::{Fact, Observed};
 
-use super::Input;
+use super::{Input, jetstream};
 
 /// Something that must be drawn at random or issued before the plan can make a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,29 @@ pub enum Need {
     ServerCertificate,
     /// Certificate, key and authority for servers: wildcard DNS names below the Service, server and client usage.
     ClusterCertificate,
+}
+
+/// What is missing and may be drawn. Empty for a service that is being deleted, is not of `JetStream`, or whose Secrets were not read; and where an
+/// encryption key was lost while something may still be encrypted with it, because a new one would not read it.
+pub fn needs(input: &Input<'_>, observed: &Observed) -> Vec<Need> {
+    let service = input.service;
+    let (Fact::Known(server), Fact::Known(client)) = (&observed.server_secret, &observed.client_secret) else { return Vec::new() };
+    if service.metadata.deletion_timestamp.is_some() || service.spec.jetstream.is_none() || lost_key(input, observed) {
+        return Vec::new();
+    }
+    jetstream::needs(server.as_ref(), client.as_ref())
+}
+
+/// Whether the encryption key is gone while something may be encrypted with it.
+pub(super) fn lost_key(input: &Input<'_>, observed: &Observed) -> bool {
+    let encrypted = super::reconcile::effective_jetstream(input, observed).is_some_and(|spec| spec.encrypted());
+    let key = |secret: &k8s_openapi::api::core::v1::Secret| {
+        secret.data.as_ref().and_then(|data| data.get(crate::api::names::server_secret_key::ENCRYPTION)).is_some_and(|key| !key.0.is_empty())
+    };
+    let Fact::Known(secret) = &observed.server_secret else { return false };
+    // Where it is not known whether something is stored, something may be.
+    let stored = observed.stateful_set.known().is_none_or(Option::is_some) || observed.claims.known().is_none_or(|claims| !claims.is_empty());
+    encrypted && stored && !secret.as_ref().is_some_and(key)
 }
 
 /// A certificate with its key and authority, each PEM.

@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::ValueError;
+
+#[derive(Clone, Copy)]
+enum Form {
+    Integer { min: i64, max: i64 },
+    Duration,
+}
+
+/// Keys that the data plane reads (numaflow `pkg/isbsvc/jetstream_service.go`), in lower case as it writes them, with what they may be.
+const KEYS: &[(&str, &[(&str, Form)])] = &[
+    ("consumer", &[("ackwait", Form::Duration), ("maxackpending", Form::Integer { min: -1, max: i64::MAX })]),
+    ("otbucket", BUCKET),
+    ("procbucket", BUCKET),
+    (
+        "stream",
+        &[
+            ("duplicates", Form::Duration),
+            ("maxage", Form::Duration),
+            ("maxbytes", Form::Integer { min: -1, max: i64::MAX }),
+            ("maxmsgs", Form::Integer { min: -1, max: i64::MAX }),
+            ("replicas", Form::Integer { min: 1, max: 5 }),
+            ("retention", Form::Integer { min: 0, max: 2 }),
+            ("storage", Form::Integer { min: 0, max: 1 }),
+        ],
+    ),
+];
+
+const BUCKET: &[(&str, Form)] = &[
+    ("history", Form::Integer { min: 0, max: 64 }),
+    ("maxbytes", Form::Integer { min: -1, max: i64::MAX }),
+    ("maxvaluesize", Form::Integer { min: -1, max: i32::MAX as i64 }),
+    ("replicas", Form::Integer { min: 1, max: 5 }),
+    ("storage", Form::Integer { min: 0, max: 1 }),
+    ("ttl", Form::Duration),
+];
+
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The text of `status.config.jetstream.streamConfig`: a service's own properties merged over those of the controller configuration, with keys in
+/// lower case and sorted, as Numaflow writes it; with fewer than three servers, streams and offset buckets get one replica. Law *same-bytes*: each byte
+/// counts.
+pub fn stream_config(defaults: &str, own: Option<&str>, servers: i32) -> Result<String, ValueError> {
+    let mut merged = parse(defaults)?;
+    if let Some(own) = own {
+        for (section, values) in parse(own)? {
+            merged.entry(section).or_default().extend(values);
+        }
+    }
+    if servers < 3 {
+        for section in ["otbucket", "stream"] {
+            merged.entry(section.to_owned()).or_default().insert("replicas".to_owned(), "1".to_owned());
+        }
+    }
+    let mut text = String::new();
+    for (section, values) in &merged {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{section}:");
+        for (key, value) in values {
+            let _ = writeln!(text, "  {key}: {value}");
+        }
+    }
+    Ok(text)
+}
+
+fn parse(text: &str) -> Result<Sections, ValueError> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Sections::new());
+    }
+    let file: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|error| ValueError {
+        key: "bufferConfig".to_owned(),
+        message: format!("is not YAML: {}", error.to_string().lines().next().unwrap_or_default()),
+    })?;
+    let mut sections = Sections::new();
+    for (name, values) in file {
+        let section = name.to_ascii_lowercase();
+        let Some((_, keys)) = KEYS.iter().find(|(known, _)| *known == section) else {
+            return Err(ValueError { key: name, message: "is not known; it is one of stream, consumer, otBucket, procBucket".to_owned() });
+        };
+        let values = match values {
+            Value::Object(values) => values,
+            Value::Null => continue,
+            _ => return Err(ValueError { key: name, message: "must be a map of properties".to_owned() }),
+        };
+        for (key, value) in values {
+            let at = format!("{name}.{key}");
+            let key = key.to_ascii_lowercase();
+            let Some((_, form)) = keys.iter().find(|(known, _)| *known == key) else {
+                let known: Vec<_> = keys.iter().map(|(known, _)| *known).collect();
+                return Err(ValueError { key: at, message: format!("is not known; remove it (known: {})", known.join(", ")) });
+            };
+            let value = scalar(&value, *form).map_err(|message| ValueError { key: at, message })?;
+            sections.entry(section.clone()).or_default().insert(key, value);
+        }
+    }
+    Ok(sections)
+}
+
+fn scalar(value: &Value, form: Form) -> Result<String, String> {
+    match (form, value) {
+        (Form::Integer { min, max }, Value::Number(number)) => match number.as_i64() {
+            Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
+            _ if max == i64::MAX => Err(format!("{number} must be a whole number from {min}")),
+            _ => Err(format!("{number} must be a whole number from {min} to {max}")),
+        },
+        (Form::Duration, Value::String(text)) if is_go_duration(text) => Ok(text.clone()),
+        // A duration without a unit is nanoseconds to the data plane; only 0 is meant so.
+        (Form::Duration, Value::Number(number)) if number.as_i64() == Some(0) => Ok("0".to_owned()),
+        (Form::Integer { .. }, other) => Err(format!("{other} must be a whole number, without quotes")),
+        (Form::Duration, other) => Err(format!("{other} must be a duration with a unit, such as 60s or 72h")),
+    }
+}
+
+/// Go's `time.ParseDuration`, positive values only: one or more decimal numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m`, `h`.
+fn is_go_duration(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        if digits == 0 || rest[..digits].parse::<f64>().is_err() {
+            return false;
+        }
+        rest = &rest[digits..];
+        let Some(unit) = ["ns", "us", "ms", "s", "m", "h"].iter().find(|unit| rest.starts_with(**unit)) else { return false };
+        rest = &rest[unit.len()..];
+    }
+    !text.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller_config::ControllerConfig;
+
+    fn merged(own: Option<&str>, servers: i32) -> Result<String, ValueError> {
+        stream_config(&ControllerConfig::built_in().jetstream.buffer_config, own, servers)
+    }
+
+    #[test]
+    fn the_default_is_the_text_that_was_observed() {
+        let observed = "consumer:\n  ackwait: 60s\n  maxackpending: 25000\notbucket:\n  history: 1\n  maxbytes: 0\n  maxvaluesize: 0\n  replicas: 3\n  storage: 0\n  ttl: 3h\nprocbucket:\n  history: 1\n  maxbytes: 0\n  maxvaluesize: 0\n  replicas: 3\n  storage: 0\n  ttl: 72h\nstream:\n  duplicates: 60s\n  maxage: 72h\n  maxbytes: -1\n  maxmsgs: 100000\n  replicas: 3\n  retention: 0\n  storage: 0\n";
+        assert_eq!(merged(None, 3).expect("valid"), observed);
+    }
+
+    #[test]
+    fn one_value_given_alone_keeps_all_others() {
+        let text = merged(Some("stream:\n  maxMsgs: 30000\n"), 3).expect("valid");
+        assert!(text.contains("maxmsgs: 30000") && text.contains("maxage: 72h") && text.contains("ackwait: 60s"));
+    }
+
+    #[test]
+    fn a_single_server_gets_single_replicas() {
+        let text = merged(None, 1).expect("valid");
+        assert_eq!(text.matches("replicas: 1").count(), 2);
+        assert!(text.contains("procbucket:\n  history: 1\n  maxbytes: 0\n  maxvaluesize: 0\n  replicas: 3"), "the reference leaves procbucket alone");
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (bad, name) in [
+            ("streams:\n  maxMsgs: 1\n", "streams"),
+            ("stream:\n  maxMessages: 1\n", "stream.maxMessages"),
+            ("stream:\n  maxAge: 72\n", "stream.maxAge"),
+            ("stream:\n  retention: 3\n", "stream.retention"),
+            ("stream:\n  maxAge: \"1h\\nx: y\"\n", "stream.maxAge"),
+            ("stream: 3\n", "stream"),
+            ("stream: [", "bufferConfig"),
+        ] {
+            assert_eq!(merged(Some(bad), 3).expect_err(bad).key, name);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The objects of a `JetStream` service.
+
+mod budget;
+mod config_map;
+mod metadata;
+mod secrets;
+mod server_config;
+mod service;
+mod stateful_set;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub(super) use budget::budget;
+pub(super) use config_map::config_map;
+pub(super) use secrets::{needs, secrets};
+pub(super) use service::service;
+pub(super) use stateful_set::{Images, stateful_set};
+
+use crate::api::{InterStepBufferService, JetStreamBufferService};
+use crate::controller_config::{Settings, quantity_bytes};
+
+/// Annotation with a digest of what we want, so that a field that we no longer want is noticed as well.
+pub(super) const HASH_ANNOTATION: &str = "numaflow.numaproj.io/hash";
+
+/// One service with everything that its objects are made from.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// Whose objects they are.
+    pub service: &'a InterStepBufferService,
+    /// The spec that is carried out: the accepted one, where a newer one is refused.
+    pub spec: &'a JetStreamBufferService,
+    /// Settings, merged.
+    pub settings: &'a Settings,
+}
+
+impl Subject<'_> {
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn namespace(&self) -> &str {
+        self.service.namespace_or_empty()
+    }
+
+    /// File store, as NATS reads it: what the user set; otherwise no more than the volume holds, because a full disk turns `JetStream` off until a restart.
+    fn max_file_store(&self) -> String {
+        let settings = self.settings;
+        if settings.own_max_file_store {
+            return settings.max_file_store.text.clone();
+        }
+        let volume = self.spec.persistence.as_ref().and_then(|persistence| quantity_bytes(&persistence.volume_size()));
+        match volume {
+            Some(volume) if settings.max_file_store.bytes < 0 || u64::try_from(settings.max_file_store.bytes).is_ok_and(|limit| limit > volume) => {
+                // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
+                (volume - volume / 20).to_string()
+            }
+            _ => settings.max_file_store.text.clone(),
+        }
+    }
+}
+
+/// Hex SHA-256 of a value's JSON, whose keys are sorted.
+pub(super) fn hash(value: &Value) -> String {
+    use std::fmt::Write as _;
+    let digest = Sha256::digest(value.to_string());
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,156 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+use super::{Subject, metadata};
+use crate::api::names::{self, server_secret_key as key};
+use crate::plan::material::CertificatePair;
+use crate::plan::{ChildKind, Material, Need};
+
+/// User and password for clients, as they are found in either Secret. No `Debug`: it holds secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::plan) struct Credentials {
+    user: String,
+    password: String,
+}
+
+impl Credentials {
+    /// From the Secret that clients read, or from the accounts in the servers' Secret.
+    pub(in crate::plan) fn found(server: Option<&Secret>, client: Option<&Secret>) -> Option<Self> {
+        let from_client = || Some(Self { user: text(client?, names::CLIENT_USER_KEY)?, password: text(client?, names::CLIENT_PASSWORD_KEY)? });
+        let from_server = || Self::in_accounts(&text(server?, key::AUTH)?);
+        from_client().or_else(from_server)
+    }
+
+    /// The first user of the accounts' text, which is that of account `js`.
+    fn in_accounts(accounts: &str) -> Option<Self> {
+        let line = accounts.lines().map(str::trim).find(|line| line.starts_with("{\"user\""))?;
+        let fields: Value = serde_json::from_str(line.trim_end_matches(',')).ok()?;
+        Some(Self { user: fields.get("user")?.as_str()?.to_owned(), password: fields.get("pass")?.as_str()?.to_owned() })
+    }
+}
+
+/// Value of a key, where it is text and not empty.
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = &secret.data.as_ref()?.get(key)?.0;
+    String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+}
+
+/// What is to be written of the two Secrets: the keys that are missing, and nothing that is there (law *keys-live-once*).
+#[derive(Default)]
+pub(in crate::plan) struct Secrets {
+    /// The servers' Secret, where a key of it is missing.
+    pub server: Option<Value>,
+    /// The clients' Secret, where a key of it is missing.
+    pub client: Option<Value>,
+}
+
+/// Everything that must be drawn before [`secrets`] can be made.
+pub(in crate::plan) fn needs(server: Option<&Secret>, client: Option<&Secret>) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let has = |key: &str| server.and_then(|secret| text(secret, key)).is_some();
+    if Credentials::found(server, client).is_none() {
+        needs.extend([Need::ClientUser, Need::ClientPassword]);
+    }
+    if !has(key::AUTH) {
+        needs.push(Need::SystemPassword);
+    }
+    if !has(key::ENCRYPTION) {
+        needs.push(Need::EncryptionKey);
+    }
+    if ![key::CERT, key::PRIVATE_KEY, key::CA_CERT].into_iter().all(has) {
+        needs.push(Need::ServerCertificate);
+    }
+    if ![key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT].into_iter().all(has) {
+        needs.push(Need::ClusterCertificate);
+    }
+    needs
+}
+
+/// The keys to be written. `None` where something was not drawn that [`needs`] asks for.
+pub(in crate::plan) fn secrets(subject: Subject<'_>, server: Option<&Secret>, client: Option<&Secret>, material: &Material) -> Option<Secrets> {
+    let credentials = match Credentials::found(server, client) {
+        Some(found) => found,
+        None => Credentials { user: material.client_user.clone()?, password: material.client_password.clone()? },
+    };
+    let mut data = serde_json::Map::new();
+    for need in needs(server, client) {
+        match need {
+            Need::ClientUser | Need::ClientPassword => {}
+            Need::SystemPassword => put(&mut data, key::AUTH, &accounts(&credentials, material.system_password.as_deref()?)),
+            Need::EncryptionKey => put(&mut data, key::ENCRYPTION, material.encryption_key.as_deref()?),
+            Need::ServerCertificate => put_pair(&mut data, [key::CERT, key::PRIVATE_KEY, key::CA_CERT], material.server_certificate.as_ref()?),
+            Need::ClusterCertificate => {
+                put_pair(&mut data, [key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT], material.cluster_certificate.as_ref()?);
+            }
+        }
+    }
+    let server = (!data.is_empty()).then(|| object(subject, &names::server_secret(subject.name()), data));
+    let mut data = serde_json::Map::new();
+    for (key, value) in [(names::CLIENT_USER_KEY, &credentials.user), (names::CLIENT_PASSWORD_KEY, &credentials.password)] {
+        if client.and_then(|secret| text(secret, key)).is_none() {
+            put(&mut data, key, value);
+        }
+    }
+    let client = (!data.is_empty()).then(|| object(subject, &names::client_secret(subject.name()), data));
+    Some(Secrets { server, client })
+}
+
+fn put(data: &mut serde_json::Map<String, Value>, key: &str, value: &str) {
+    data.insert(key.to_owned(), Value::String(STANDARD.encode(value)));
+}
+
+fn put_pair(data: &mut serde_json::Map<String, Value>, [cert, private_key, authority]: [&str; 3], pair: &CertificatePair) {
+    put(data, cert, &pair.certificate);
+    put(data, private_key, &pair.key);
+    put(data, authority, &pair.authority);
+}
+
+fn object(subject: Subject<'_>, name: &str, data: serde_json::Map<String, Value>) -> Value {
+    metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }))
+}
+
+/// Accounts of the servers: `js` for clients, `sys` for those who look after the servers. Text as Numaflow writes it.
+fn accounts(client: &Credentials, system_password: &str) -> String {
+    // JSON strings are NATS strings, and quote whatever a found password may hold.
+    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+    format!(
+        "system_account: sys\n\naccounts: {{\n  \"js\": {{\n    \"jetstream\": true,\n    \"users\": [\n      {{\"user\": {user}, \"pass\": {password}}}\n    ]\n  }},\n  \
+         \"sys\": {{\n    \"users\": [\n      {{\"user\": \"sys\", \"pass\": {system}}}\n    ]\n  }}\n}}\n\n",
+        user = quoted(&client.user),
+        password = quoted(&client.password),
+        system = quoted(system_password),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    fn secret(entries: &[(&str, &str)]) -> Secret {
+        let data: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
+        Secret { data: Some(data), ..Secret::default() }
+    }
+
+    #[test]
+    fn the_accounts_have_the_observed_length() {
+        let credentials = Credentials { user: "u".repeat(8), password: "p".repeat(16) };
+        assert_eq!(accounts(&credentials, &"s".repeat(24)).len(), 243, "reference/observed-default.yaml");
+    }
+
+    #[test]
+    fn a_lost_half_is_rebuilt_from_the_other_half() {
+        let credentials = Credentials { user: "user0001".to_owned(), password: "p\"wd".to_owned() };
+        let server = secret(&[(key::AUTH, &accounts(&credentials, "system"))]);
+        assert!(Credentials::found(Some(&server), None) == Some(credentials.clone()));
+        let client = secret(&[(names::CLIENT_USER_KEY, "user0001"), (names::CLIENT_PASSWORD_KEY, "p\"wd")]);
+        assert!(Credentials::found(None, Some(&client)) == Some(credentials));
+        assert!(!needs(None, Some(&client)).contains(&Need::ClientPassword));
+        assert!(needs(None, None).len() == 6);
+    }
+}

@@ -1,0 +1,56 @@
+use super::{Subject, stateful_set};
+use crate::api::names;
+
+/// Text of the server's configuration, as Numaflow writes it, to the byte where nothing of ours differs (`reference/observed-default.yaml`).
+///
+/// `$POD_NAME`, `$CLUSTER_ADVERTISE` and `$JS_KEY` are variables that NATS takes from the container's environment.
+pub(super) fn server_config(subject: Subject<'_>) -> String {
+    let settings = subject.settings;
+    let key = if subject.spec.encrypted() { "key: $JS_KEY" } else { "" };
+    let mut text = format!(
+        "port: {client}\npid_file: \"/var/run/nats/nats.pid\"\n\nmax_payload: {max_payload}\n\n\
+         ###############\n#             #\n# Monitoring  #\n#             #\n###############\n\
+         http: {monitor}\nserver_name: $POD_NAME\n\
+         ###################################\n#                                 #\n# NATS JetStream                  #\n#                                 #\n###################################\n\
+         jetstream {{\n  {key}\n  store_dir: \"{store}\"\n  max_memory_store: {memory}\n  max_file_store: {file}\n}}\n\n",
+        client = names::CLIENT_PORT,
+        max_payload = settings.max_payload.text,
+        monitor = names::MONITOR_PORT,
+        store = stateful_set::STORE_DIR,
+        memory = settings.max_memory_store.text,
+        file = subject.max_file_store(),
+    );
+    if subject.spec.server_count() > 2 {
+        text.push_str(&cluster(subject));
+    }
+    text.push_str("lame_duck_duration: 120s\n");
+    if subject.spec.tls_enabled() {
+        text.push_str(&tls("server", "", ""));
+    }
+    text.push_str("##################\n#                #\n# Authorization  #\n#                #\n##################\ninclude ./auth.conf");
+    text
+}
+
+fn cluster(subject: Subject<'_>) -> String {
+    let (name, namespace) = (subject.name(), subject.namespace());
+    let service = names::service(name);
+    let routes: Vec<_> = (0..subject.spec.server_count())
+        .map(|ordinal| format!("nats://{}.{service}.{namespace}.svc:{}", names::pod(name, ordinal), names::CLUSTER_PORT))
+        .collect();
+    // Servers prove themselves to one another, so that only the service's own can join.
+    let tls = if subject.spec.tls_enabled() { tls("cluster", "  ", "    verify: true\n") } else { String::new() };
+    format!(
+        "###################################\n#                                 #\n# NATS Cluster                    #\n#                                 #\n###################################\n\
+         cluster {{\n  port: {port}\n  name: {name}\n  routes: [{routes}]\n  cluster_advertise: $CLUSTER_ADVERTISE\n  connect_retries: 120\n  {tls}\n}}\n",
+        port = names::CLUSTER_PORT,
+        routes = routes.join(","),
+        tls = tls.trim(),
+    )
+}
+
+fn tls(whose: &str, indent: &str, more: &str) -> String {
+    let dir = stateful_set::CONFIG_DIR;
+    format!(
+        "{indent}tls {{\n{indent}  cert_file: \"{dir}/{whose}-cert.pem\"\n{indent}  key_file: \"{dir}/{whose}-key.pem\"\n{indent}  ca_file: \"{dir}/{whose}-ca.pem\"\n{more}{indent}}}\n"
+    )
+}

@@ -1,0 +1,305 @@
+use k8s_openapi::api::apps::v1::StatefulSet;
+use serde_json::{Map, Value, json};
+
+use super::{HASH_ANNOTATION, Subject, hash, metadata};
+use crate::api::names::{self, server_secret_key as key};
+use crate::api::{ContainerTemplate, Probe};
+use crate::controller_config::{JetStreamVersion, quantity_bytes};
+use crate::plan::ChildKind;
+
+/// Where the configuration is mounted.
+pub(super) const CONFIG_DIR: &str = "/etc/nats-config";
+/// Where the servers keep what they store.
+pub(super) const STORE_DIR: &str = "/data/jetstream/store";
+const DATA_DIR: &str = "/data/jetstream";
+const PID_DIR: &str = "/var/run/nats";
+/// User and group of the containers: not root, and in no image's passwd with another meaning.
+const USER: i64 = 65532;
+/// Lame duck grace (10 s) and duration (120 s) and 20 s to shut down (nats-io/k8s issue 460).
+const GRACE_PERIOD: i64 = 150;
+
+/// What the containers run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::plan) struct Images {
+    server: String,
+    reloader: String,
+    exporter: String,
+    command: String,
+    release: Option<(u32, u32, u32)>,
+}
+
+impl Images {
+    /// From the controller configuration.
+    pub(in crate::plan) fn listed(entry: &JetStreamVersion) -> Self {
+        Self {
+            server: entry.nats_image.clone(),
+            reloader: entry.config_reloader_image.clone(),
+            exporter: entry.metrics_exporter_image.clone(),
+            command: entry.start_command.clone(),
+            release: entry.release(),
+        }
+    }
+
+    /// From what runs, so that a floating version, or one that is no longer listed, restarts nothing.
+    pub(in crate::plan) fn running(live: &StatefulSet) -> Option<Self> {
+        let containers = &live.spec.as_ref()?.template.spec.as_ref()?.containers;
+        let image = |name: &str| containers.iter().find(|container| container.name == name).and_then(|container| container.image.clone());
+        let server = image("main")?;
+        let main = containers.iter().find(|container| container.name == "main")?;
+        let release = crate::controller_config::parse_version(server.rsplit_once(':').map_or("", |(_, tag)| tag));
+        Some(Self {
+            reloader: image("reloader").unwrap_or_default(),
+            exporter: image("metrics").unwrap_or_default(),
+            command: main.command.as_ref()?.first()?.clone(),
+            server,
+            release,
+        })
+    }
+
+    fn at_least(&self, release: (u32, u32, u32)) -> bool {
+        // An image whose release we cannot read is one of somebody's own making, and those are recent.
+        self.release.is_none_or(|own| own >= release)
+    }
+}
+
+/// The `StatefulSet`. `annotations` are ours that are no part of what is rolled out.
+pub(in crate::plan) fn stateful_set(subject: Subject<'_>, images: &Images, annotations: impl IntoIterator<Item = (&'static str, String)>) -> Value {
+    let spec = subject.spec;
+    let mut body = json!({
+        "spec": {
+            // Retain: a deleted StatefulSet must never take the data with it. The finalizer deletes the claims.
+            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
+            "podManagementPolicy": "Parallel",
+            "replicas": spec.server_count(),
+            "selector": { "matchLabels": metadata::labels(subject) },
+            "serviceName": names::service(subject.name()),
+            "template": template(subject, images),
+            "updateStrategy": { "type": "RollingUpdate" },
+        },
+    });
+    if let Some(persistence) = &spec.persistence {
+        let mut claim = json!({
+            "metadata": { "name": names::claim_template(subject.name()), "labels": metadata::labels(subject) },
+            "spec": {
+                "accessModes": [persistence.access_mode()],
+                "resources": { "requests": { "storage": persistence.volume_size() } },
+            },
+        });
+        if let Some(class) = &persistence.storage_class_name {
+            claim["spec"]["storageClassName"] = json!(class);
+        }
+        body["spec"]["volumeClaimTemplates"] = json!([claim]);
+    }
+    let hash = hash(&body);
+    let mut object = metadata::object(subject, ChildKind::StatefulSet, &names::stateful_set(subject.name()), body);
+    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash)]);
+    metadata::annotate(&mut object, annotations);
+    object
+}
+
+fn template(subject: Subject<'_>, images: &Images) -> Value {
+    let pod = &subject.spec.pod;
+    let mut labels = pod.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    labels.extend(metadata::labels(subject));
+    let mut metadata = json!({ "labels": labels });
+    if let Some(annotations) = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()) {
+        metadata["annotations"] = json!(annotations);
+    }
+    let mut containers = vec![main(subject, images)];
+    if !images.reloader.is_empty() {
+        containers.push(reloader(subject, images));
+    }
+    if !images.exporter.is_empty() {
+        containers.push(metrics(subject, images));
+    }
+    let mut spec = json!({
+        "automountServiceAccountToken": false,
+        "containers": containers,
+        "enableServiceLinks": false,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            // A large store is not walked at every start.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        // The reloader and preStop signal the server.
+        "shareProcessNamespace": true,
+        "terminationGracePeriodSeconds": GRACE_PERIOD,
+        "volumes": volumes(subject),
+        "affinity": spread(subject),
+    });
+    let Value::Object(own) = json!(crate::api::PodTemplate { metadata: None, ..pod.clone() }) else { return json!({}) };
+    for (field, value) in own {
+        spec[field] = value;
+    }
+    json!({ "metadata": metadata, "spec": spec })
+}
+
+/// Servers stay apart where the cluster has room: another node first, another zone too. Soft, so that a small cluster still runs them.
+fn spread(subject: Subject<'_>) -> Value {
+    let apart = |key: &str, weight: u8| {
+        json!({ "weight": weight, "podAffinityTerm": { "labelSelector": { "matchLabels": metadata::labels(subject) }, "topologyKey": key } })
+    };
+    json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [apart("kubernetes.io/hostname", 100), apart("topology.kubernetes.io/zone", 50)] } })
+}
+
+fn volumes(subject: Subject<'_>) -> Value {
+    let mut items = vec![json!({ "key": key::AUTH, "path": "auth.conf" })];
+    if subject.spec.tls_enabled() {
+        for (key, path) in [
+            (key::CERT, "server-cert.pem"),
+            (key::PRIVATE_KEY, "server-key.pem"),
+            (key::CA_CERT, "server-ca.pem"),
+            (key::CLUSTER_CERT, "cluster-cert.pem"),
+            (key::CLUSTER_PRIVATE_KEY, "cluster-key.pem"),
+            (key::CLUSTER_CA_CERT, "cluster-ca.pem"),
+        ] {
+            items.push(json!({ "key": key, "path": path }));
+        }
+    }
+    let mut volumes = vec![
+        json!({ "name": "pid", "emptyDir": {} }),
+        json!({
+            "name": "config-volume",
+            "projected": {
+                "sources": [
+                    { "configMap": { "name": names::config_map(subject.name()), "items": [{ "key": names::CONFIG_KEY, "path": "nats-js.conf" }] } },
+                    { "secret": { "name": names::server_secret(subject.name()), "items": items } },
+                ],
+            },
+        }),
+    ];
+    if subject.spec.persistence.is_none() {
+        volumes.push(json!({ "name": "js-data", "emptyDir": {} }));
+    }
+    json!(volumes)
+}
+
+fn main(subject: Subject<'_>, images: &Images) -> Value {
+    let name = subject.name();
+    let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
+    let mut env = vec![
+        json!({ "name": "POD_NAME", "valueFrom": field("metadata.name") }),
+        json!({ "name": "SERVER_NAME", "value": "$(POD_NAME)" }),
+        json!({ "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") }),
+        json!({ "name": "CLUSTER_ADVERTISE", "value": format!("$(POD_NAME).{}.$(POD_NAMESPACE).svc", names::service(name)) }),
+    ];
+    let limits = subject.spec.container_template.as_ref().and_then(|template| template.resources.as_ref()?.limits.as_ref()?.get("memory"));
+    if let Some(bytes) = limits.and_then(|limit| quantity_bytes(&limit.0)) {
+        // Nine tenths: at the whole limit the kernel kills the server before Go collects (nats-server issue 5739).
+        env.push(json!({ "name": "GOMEMLIMIT", "value": (bytes / 10 * 9).to_string() }));
+    }
+    env.push(json!({ "name": "JS_KEY", "valueFrom": { "secretKeyRef": { "name": names::server_secret(name), "key": key::ENCRYPTION } } }));
+    let mut command = vec![images.command.clone(), "--config".to_owned(), format!("{CONFIG_DIR}/nats-js.conf")];
+    command.extend(subject.spec.start_args.iter().flatten().cloned());
+    let data = if subject.spec.persistence.is_some() { names::claim_template(name) } else { "js-data".to_owned() };
+    let port = |name: &str, port: u16| json!({ "name": name, "containerPort": port, "protocol": "TCP" });
+    let mut container = json!({
+        "name": "main",
+        "image": images.server,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "env": env,
+        "ports": [port("client", names::CLIENT_PORT), port("cluster", names::CLUSTER_PORT), port("monitor", names::MONITOR_PORT)],
+        "lifecycle": { "preStop": { "exec": { "command": [images.command, format!("-sl=ldm={PID_DIR}/nats.pid")] } } },
+        // Only that the process answers: a large store is read back after that, and must not be interrupted. Half an hour, asked every second.
+        "startupProbe": probe(server_health(images), 0, 1, 1800, 1),
+        "readinessProbe": probe(server_health(images), 0, 5, 3, 5),
+        "livenessProbe": probe(enabled_health(images), 10, 30, 3, 5),
+        "securityContext": locked_down(),
+        "volumeMounts": [
+            { "name": "config-volume", "mountPath": CONFIG_DIR },
+            { "name": "pid", "mountPath": PID_DIR },
+            { "name": data, "mountPath": DATA_DIR },
+        ],
+    });
+    override_container(&mut container, subject.spec.container_template.as_ref());
+    container
+}
+
+fn reloader(subject: Subject<'_>, images: &Images) -> Value {
+    let mut container = json!({
+        "name": "reloader",
+        "image": images.reloader,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["nats-server-config-reloader", "-pid", format!("{PID_DIR}/nats.pid"), "-config", format!("{CONFIG_DIR}/nats-js.conf")],
+        "securityContext": locked_down(),
+        "volumeMounts": [{ "name": "config-volume", "mountPath": CONFIG_DIR }, { "name": "pid", "mountPath": PID_DIR }],
+    });
+    override_container(&mut container, subject.spec.reloader_container_template.as_ref());
+    container
+}
+
+fn metrics(subject: Subject<'_>, images: &Images) -> Value {
+    let monitor = format!("http://localhost:{}", names::MONITOR_PORT);
+    let mut container = json!({
+        "name": "metrics",
+        "image": images.exporter,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["-connz", "-routez", "-subz", "-varz", "-prefix=nats", "-use_internal_server_id", "-jsz=all", monitor],
+        "ports": [{ "name": "metrics", "containerPort": names::METRICS_PORT, "protocol": "TCP" }],
+        "securityContext": locked_down(),
+    });
+    override_container(&mut container, subject.spec.metrics_container_template.as_ref());
+    container
+}
+
+/// What Pod Security `restricted` asks of a container.
+fn locked_down() -> Value {
+    json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } })
+}
+
+/// The process accepts connections (`js-server-only`, from 2.9.0; before, the question was not known and the full check would be made).
+fn server_health(images: &Images) -> &'static str {
+    if images.at_least((2, 9, 0)) { "/healthz?js-server-only=true" } else { "/" }
+}
+
+/// And `JetStream` was not turned off by a full disk (`js-enabled-only`, from 2.9.10).
+fn enabled_health(images: &Images) -> &'static str {
+    if images.at_least((2, 9, 10)) { "/healthz?js-enabled-only=true" } else { "/" }
+}
+
+fn probe(path: &str, delay: u16, period: u16, failures: u16, timeout: u16) -> Value {
+    json!({
+        "httpGet": { "path": path, "port": names::MONITOR_PORT, "scheme": "HTTP" },
+        "initialDelaySeconds": delay,
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": timeout,
+        "successThreshold": 1,
+    })
+}
+
+/// What the user set on a container.
+fn override_container(container: &mut Value, template: Option<&ContainerTemplate>) {
+    let Some(template) = template else { return };
+    let mut set = |field: &str, value: Value| {
+        if !value.is_null() {
+            container[field] = value;
+        }
+    };
+    set("resources", json!(template.resources));
+    set("imagePullPolicy", json!(template.image_pull_policy));
+    set("securityContext", json!(template.security_context));
+    set("envFrom", json!(template.env_from));
+    if let Some(own) = &template.env {
+        let mut env = container["env"].as_array().cloned().unwrap_or_default();
+        env.extend(own.iter().map(|variable| json!(variable)));
+        container["env"] = json!(env);
+    }
+    for (field, own) in [("readinessProbe", &template.readiness_probe), ("livenessProbe", &template.liveness_probe)] {
+        override_probe(container, field, own.as_ref());
+    }
+}
+
+/// Only the numbers of a probe that the container has already.
+fn override_probe(container: &mut Value, field: &str, own: Option<&Probe>) {
+    let (Some(own), Some(Value::Object(probe))) = (own, container.get_mut(field)) else { return };
+    if let Value::Object(numbers) = json!(own) {
+        let numbers: Map<String, Value> = numbers;
+        probe.extend(numbers);
+    }
+}

@@ -1,0 +1,180 @@
+use k8s_openapi::api::core::v1::SecretKeySelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Value, json};
+
+use super::{Action, Event, EventType, Input, Plan};
+use crate::api::{
+    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus, JetStreamAuth,
+    JetStreamBasicAuth, JetStreamBufferService, JetStreamConfig, Phase, names,
+};
+use crate::health::{Level, Verdict};
+use crate::limits;
+
+/// One condition as it should stand.
+pub(super) struct Stand {
+    type_: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+impl Stand {
+    pub(super) fn new(type_: &'static str, status: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { type_, status, reason: reason.into(), message: message.into() }
+    }
+
+    pub(super) fn successful(type_: &'static str) -> Self {
+        Self::new(type_, "True", "Successful", "Successful")
+    }
+}
+
+/// The conditions that should stand, sorted by type; one whose status does not change keeps its transition time.
+pub(super) fn merged(before: &[Condition], stands: Vec<Stand>, now: jiff::Timestamp) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = stands
+        .into_iter()
+        .map(|stand| {
+            let same = before.iter().find(|condition| condition.type_ == stand.type_ && condition.status == stand.status);
+            // Whole seconds, as the API server stores them.
+            let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+            Condition {
+                type_: stand.type_.to_owned(),
+                status: stand.status.to_owned(),
+                last_transition_time: same.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+                reason: stand.reason,
+                message: stand.message,
+                observed_generation: None,
+            }
+        })
+        .collect();
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
+}
+
+/// The condition about the servers.
+pub(super) fn children(verdict: &Verdict, once_healthy: bool) -> Stand {
+    if let Some(failure) = &verdict.pod_failure {
+        return Stand::new(CONDITION_CHILDREN_HEALTHY, "False", format!("Pod{failure}"), words(verdict, Level::Warning));
+    }
+    let leader_known = verdict.meta_leader.is_some();
+    if verdict.quorum_ready() && (once_healthy || leader_known) {
+        return Stand::new(CONDITION_CHILDREN_HEALTHY, "True", "Healthy", "JetStream cluster is healthy");
+    }
+    let reason = if verdict.quorum_ready() { "Progressing" } else { "Unavailable" };
+    Stand::new(CONDITION_CHILDREN_HEALTHY, "False", reason, words(verdict, Level::Warning))
+}
+
+/// The reasons of a verdict that are at least this bad, in one line of bounded length.
+pub(super) fn words(verdict: &Verdict, at_least: Level) -> String {
+    let text: Vec<_> = verdict.reasons.iter().filter(|reason| reason.level >= at_least).map(|reason| reason.message.as_str()).collect();
+    bounded(&text.join("; "))
+}
+
+pub(super) fn bounded(text: &str) -> String {
+    if text.len() <= limits::STATUS_MESSAGE {
+        return text.to_owned();
+    }
+    let mut end = limits::STATUS_MESSAGE - '…'.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
+/// How clients connect (`status.config`); each byte counts (law *same-bytes*).
+pub(super) fn config(service: &InterStepBufferService, spec: &JetStreamBufferService, stream_config: String) -> BufferServiceConfig {
+    let name = service.name();
+    let key = |key: &str| Some(SecretKeySelector { name: names::client_secret(name), key: key.to_owned(), optional: None });
+    BufferServiceConfig {
+        jetstream: Some(JetStreamConfig {
+            url: Some(format!("nats://{}.{}.svc:{}", names::service(name), service.namespace_or_empty(), names::CLIENT_PORT)),
+            auth: Some(JetStreamAuth {
+                basic: Some(JetStreamBasicAuth { user: key(names::CLIENT_USER_KEY), password: key(names::CLIENT_PASSWORD_KEY) }),
+                nkey: None,
+                token: None,
+            }),
+            stream_config: Some(stream_config),
+            tls_enabled: spec.tls_enabled().then_some(true),
+        }),
+        redis: None,
+    }
+}
+
+/// Puts a status into a plan: a write only where it differs from the one that stands, and events for what people want to hear of.
+pub(super) fn settle(plan: &mut Plan, service: &InterStepBufferService, status: InterStepBufferServiceStatus) {
+    let before = service.status.clone().unwrap_or_default();
+    if before != status {
+        plan.events.extend(transitions(&before, &status));
+        plan.actions.push(Action::ApplyStatus { status: json!(status) });
+    }
+    plan.status = Some(status);
+}
+
+fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferServiceStatus) -> Vec<Event> {
+    let state = |status: &InterStepBufferServiceStatus| status.condition(CONDITION_CHILDREN_HEALTHY).map(|condition| condition.status == "True");
+    let mut events = Vec::new();
+    match (state(before), state(after)) {
+        (Some(true), Some(false)) => {
+            let condition = after.condition(CONDITION_CHILDREN_HEALTHY);
+            let note = condition.map(|condition| condition.message.clone()).unwrap_or_default();
+            events.push(Event { type_: EventType::Warning, reason: "Unavailable", note });
+        }
+        (None | Some(false), Some(true)) => {
+            events.push(Event { type_: EventType::Normal, reason: "Healthy", note: "JetStream cluster is healthy".to_owned() });
+        }
+        _ => {}
+    }
+    if let Some(message) = after.message.as_deref().filter(|message| message.starts_with("Refused:") && before.message.as_deref() != Some(message)) {
+        events.push(Event { type_: EventType::Warning, reason: "SpecRefused", note: message.to_owned() });
+    }
+    let invalid = |status: &InterStepBufferServiceStatus| status.condition(CONDITION_CONFIGURED).filter(|condition| condition.status == "False").cloned();
+    if let Some(condition) = invalid(after)
+        && invalid(before).map(|old| old.message) != Some(condition.message.clone())
+    {
+        events.push(Event { type_: EventType::Warning, reason: "InvalidSpec", note: condition.message });
+    }
+    events
+}
+
+/// What could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A Secret.
+    Secrets,
+    /// The `ConfigMap`.
+    ConfigMap,
+    /// The Service.
+    Service,
+    /// The `StatefulSet`, its budget, or anything else.
+    StatefulSet,
+}
+
+impl Failure {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Secrets => "JetStreamAuthSecretsFailed",
+            Self::ConfigMap => "JetStreamConfigMapFailed",
+            Self::Service => "JetStreamServiceFailed",
+            Self::StatefulSet => "JetStreamStatefulSetFailed",
+        }
+    }
+}
+
+/// The status write that says that an object could not be written; `None` where the status says so already. A service that served before goes on
+/// serving: only its message tells (law *refuse-without-harm*).
+pub fn failed(input: &Input<'_>, failure: Failure, message: &str) -> Option<Action> {
+    let before = input.service.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    let message = bounded(message);
+    if !before.is_healthy() {
+        let mut stands = vec![Stand::successful(CONDITION_CONFIGURED), Stand::new(CONDITION_DEPLOYED, "False", failure.reason(), message.clone())];
+        if let Some(children) = before.condition(CONDITION_CHILDREN_HEALTHY) {
+            let held = if children.status == "True" { "True" } else { "False" };
+            stands.push(Stand::new(CONDITION_CHILDREN_HEALTHY, held, children.reason.clone(), children.message.clone()));
+        }
+        status.conditions = merged(&before.conditions, stands, input.now);
+        status.phase = Some(Phase::Failed);
+    }
+    status.message = Some(bounded(&format!("{}: {message}", failure.reason())));
+    status.type_ = Some(input.service.spec.types().first().map_or("jetstream", |one| one.as_str()).to_owned());
+    (status != before).then(|| Action::ApplyStatus { status: Value::from(json!(status)) })
+}

@@ -1,0 +1,95 @@
+//! The version.
+
+use super::{Asked, Level, Rule, Violation, change};
+use crate::api::ServiceType;
+use crate::controller_config::newest_fixed;
+
+const FIELD: &str = "spec.jetstream.version";
+const REDIS_FIELD: &str = "spec.redis.native.version";
+
+/// A version is given.
+pub const VERSION_REQUIRED: Rule = Rule {
+    name: "version-required",
+    level: Level::Deny,
+    summary: "A JetStream or native Redis service names its version.",
+    about_change: false,
+    check: required,
+};
+/// The version is one of the controller configuration.
+pub const VERSION_KNOWN: Rule = Rule {
+    name: "version-known",
+    level: Level::Deny,
+    summary: "The version is one of those in the controller configuration.",
+    about_change: false,
+    check: known,
+};
+/// The version is a fixed one.
+pub const VERSION_FLOATING: Rule = Rule {
+    name: "version-floating",
+    level: Level::Warn,
+    summary: "The version is a fixed one: latest changes its image with the controller.",
+    about_change: false,
+    check: floating,
+};
+/// The version never goes down.
+pub const VERSION_DOWNGRADE: Rule = Rule {
+    name: "version-downgrade",
+    level: Level::Deny,
+    summary: "The version of a live service never goes down: an older server may not read what a newer one wrote.",
+    about_change: true,
+    check: downgrade,
+};
+
+fn field(asked: &Asked<'_>) -> Option<&'static str> {
+    match asked.new.spec.types().as_slice() {
+        [ServiceType::JetStream] => Some(FIELD),
+        [ServiceType::RedisNative] => Some(REDIS_FIELD),
+        _ => None,
+    }
+}
+
+fn required(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(field) = field(asked) else { return Vec::new() };
+    if asked.new.spec.version().is_some_and(|version| !version.trim().is_empty()) {
+        return Vec::new();
+    }
+    let example = newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", for example {}", entry.version)).unwrap_or_default();
+    vec![Violation::new(field, format!("is required; name a version of the controller configuration{example}"))]
+}
+
+fn known(asked: &Asked<'_>) -> Vec<Violation> {
+    let (Some(FIELD), Some(version)) = (field(asked), asked.new.spec.version()) else { return Vec::new() };
+    if version.trim().is_empty() || asked.config.jetstream_version(version).is_some() {
+        return Vec::new();
+    }
+    let versions: Vec<_> = asked.config.jetstream.versions.iter().map(|entry| entry.version.as_str()).collect();
+    vec![Violation::new(FIELD, format!("{version:?} is not in the controller configuration; choose one of {}", versions.join(", ")))]
+}
+
+fn floating(asked: &Asked<'_>) -> Vec<Violation> {
+    let (Some(field), Some(version)) = (field(asked), asked.new.spec.version()) else { return Vec::new() };
+    if version != "latest" {
+        return Vec::new();
+    }
+    let fixed = newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", such as {}", entry.version)).unwrap_or_default();
+    vec![Violation::new(field, format!("latest changes with the controller; use a fixed version{fixed}"))]
+}
+
+fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
+    let release = |version: Option<&str>| {
+        let version = version?;
+        asked.config.jetstream_version(version).map_or_else(|| crate::controller_config::parse_version(version), |entry| entry.release())
+    };
+    let (Some(from), Some(to)) = (release(old.version.as_deref()), release(new.version.as_deref())) else { return Vec::new() };
+    if to >= from {
+        return Vec::new();
+    }
+    let (was, wanted) = (old.version.as_deref().unwrap_or_default(), new.version.as_deref().unwrap_or_default());
+    vec![Violation::new(
+        FIELD,
+        format!(
+            "{wanted} is older than {was}, and may not read what {was} stored; keep {was}, or create a second service with {wanted} and move the Pipelines"
+        ),
+    )]
+}
