@@ -8,5 +8,7 @@ mod facts;
 pub mod issue;
 #[cfg(feature = "issue")]
 pub mod rotation;
+#[cfg(feature = "serve")]
+pub mod serve;
 
 pub use facts::{Facts, ReadError};

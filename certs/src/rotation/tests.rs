@@ -231,8 +231,7 @@ fn a_leaf_from_the_future_is_replaced() {
 
 #[test]
 fn a_bundle_of_strangers_does_not_grow() {
-    let mut cluster = Cluster::default();
-    cluster.bundle = (0..10).map(|_| Cluster::fresh().bundle).collect();
+    let mut cluster = Cluster { bundle: (0..10).map(|_| Cluster::fresh().bundle).collect(), ..Cluster::default() };
     cluster.look(start());
     assert_eq!(cluster.authorities(), 1 + PREVIOUS);
 }
