@@ -1,1 +1,3 @@
-//! Test support.
+//! What the tests share: fixtures, and the objects that stand for a service.
+
+pub mod fixtures;

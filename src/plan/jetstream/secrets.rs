@@ -117,7 +117,7 @@ fn accounts(client: &Credentials, system_password: &str) -> String {
     let quoted = |text: &str| Value::String(text.to_owned()).to_string();
     format!(
         "system_account: sys\n\naccounts: {{\n  \"js\": {{\n    \"jetstream\": true,\n    \"users\": [\n      {{\"user\": {user}, \"pass\": {password}}}\n    ]\n  }},\n  \
-         \"sys\": {{\n    \"users\": [\n      {{\"user\": \"sys\", \"pass\": {system}}}\n    ]\n  }}\n}}\n\n",
+         \"sys\": {{\n    \"users\": [\n      {{\"user\": \"sys\", \"pass\": {system}}}\n    ]\n  }}\n}}\n",
         user = quoted(&client.user),
         password = quoted(&client.password),
         system = quoted(system_password),
