@@ -1,0 +1,117 @@
+//! The images of the local cluster: those of its own, and those made from this repository's programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::images::{Entry, Image, etc};
+use super::outside::{command, output};
+use super::programs::Built;
+use super::state;
+
+/// How our own programs are compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// As shipped.
+    #[default]
+    Release,
+    /// Quickly, and large.
+    Dev,
+}
+
+const BUSYBOX: [&str; 3] = ["/usr/bin/busybox", "/bin/busybox", "/usr/sbin/busybox"];
+
+/// The images that every cluster has: pause, busybox, two versions of NATS, the configuration reloader. Gives their archives.
+pub fn base(built: &Built) -> Result<Vec<PathBuf>> {
+    let cache = state::cache()?.join("images");
+    let busybox = BUSYBOX.iter().map(Path::new).find(|path| path.exists()).context("busybox is not installed")?;
+    let mut images = vec![pause(busybox), shell(busybox)?];
+    for (program, version) in [("nats-server-2.10", "2.10.29"), ("nats-server-2.12", "2.12.7")] {
+        images.push(nats(version, &built.folder(program)?.join("nats-server")));
+    }
+    images.push(reloader(&built.folder("config-reloader")?.join("nats-server-config-reloader")));
+    images.iter().map(|image| image.archive(&cache)).collect()
+}
+
+// The first process of every pod. In a pod with one process namespace for all containers it is also the one that orphans go to: a shell reaps them.
+fn pause(busybox: &Path) -> Image {
+    let script = "trap 'exit 0' TERM INT; while :; do /busybox sleep 2147483647 & wait; done";
+    Image {
+        reference: "localhost/pause:1".into(),
+        entries: vec![Entry::Program("busybox".into(), busybox.to_owned())],
+        entrypoint: ["/busybox", "sh", "-c", script].map(str::to_owned).into(),
+        user: "65535:65535".into(),
+        ..Image::default()
+    }
+}
+
+fn shell(busybox: &Path) -> Result<Image> {
+    let applets = output(Command::new(busybox).arg("--list").stdin(Stdio::null()))?;
+    let mut entries = etc();
+    entries.push(Entry::Folder("bin".into(), 0o755));
+    entries.push(Entry::Folder("tmp".into(), 0o1777));
+    entries.push(Entry::Program("bin/busybox".into(), busybox.to_owned()));
+    let links = applets.lines().filter(|applet| !applet.is_empty() && *applet != "busybox");
+    entries.extend(links.map(|applet| Entry::Link(format!("bin/{applet}"), "busybox".into())));
+    Ok(Image { reference: "localhost/busybox:1".into(), entries, command: vec!["/bin/sh".into()], path: "/bin".into(), ..Image::default() })
+}
+
+// As the official image: the program at the root, and nothing else that matters.
+fn nats(version: &str, program: &Path) -> Image {
+    let mut entries = etc();
+    entries.push(Entry::Program("nats-server".into(), program.to_owned()));
+    let entrypoint = vec!["/nats-server".into()];
+    Image { reference: format!("localhost/nats:{version}"), entries, entrypoint, path: "/".into(), ..Image::default() }
+}
+
+fn reloader(program: &Path) -> Image {
+    let mut entries = etc();
+    entries.extend(["usr", "usr/local", "usr/local/bin"].map(|folder| Entry::Folder(folder.into(), 0o755)));
+    entries.push(Entry::Program("usr/local/bin/nats-server-config-reloader".into(), program.to_owned()));
+    Image {
+        reference: "localhost/nats-server-config-reloader:0.22.4".into(),
+        entries,
+        entrypoint: vec!["nats-server-config-reloader".into()],
+        path: "/usr/local/bin".into(),
+        ..Image::default()
+    }
+}
+
+/// Compiles the controller and the webhook and gives the archives of their images, `localhost/<program>:dev`.
+pub fn own(profile: Profile, say: impl Fn(String)) -> Result<Vec<PathBuf>> {
+    let cache = state::cache()?.join("images");
+    let mut archives = Vec::new();
+    for (package, features, program) in [("isbsvc", "controller", "isbsvc-controller"), ("isbsvc-webhook", "", "isbsvc-webhook")] {
+        say(format!("cargo build -p {package} --bin {program}"));
+        let binary = compile(package, features, program, profile)?;
+        say(format!("localhost/{program}:dev"));
+        archives.push(Image::of_program(format!("localhost/{program}:dev"), &binary)?.archive(&cache)?);
+    }
+    Ok(archives)
+}
+
+fn compile(package: &str, features: &str, program: &str, profile: Profile) -> Result<PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut arguments = vec!["build", "--locked", "--quiet", "-p", package, "--bin", program, "--message-format=json-render-diagnostics"];
+    if !features.is_empty() {
+        arguments.extend(["--features", features]);
+    }
+    if profile == Profile::Release {
+        arguments.push("--release");
+    }
+    let mut command = command(&cargo, &arguments);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit());
+    let out = command.output().with_context(|| format!("cannot run {cargo}"))?;
+    if !out.status.success() {
+        bail!("`cargo {}` failed ({})", arguments.join(" "), out.status);
+    }
+    let messages = String::from_utf8_lossy(&out.stdout);
+    let executable = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let is_it = message["reason"] == "compiler-artifact" && message["target"]["name"] == program;
+        is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    });
+    executable.with_context(|| format!("cargo did not say where it put {program}"))
+}

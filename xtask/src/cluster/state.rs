@@ -1,0 +1,159 @@
+//! What is kept of each cluster: its folder, its record (index, nodes, phase), and the registry that gives out indexes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::addresses::{Addresses, MAX_CLUSTERS};
+
+/// How far a cluster has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// `up` has begun and has not ended: after a crash this stays, and the next `up` cleans it away.
+    Starting,
+    /// `up` has ended well.
+    Running,
+    /// `down --keep` stopped it; its data are here.
+    Kept,
+}
+
+/// The record of one cluster, `cluster.json` in its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Fixes all addresses; see [`Addresses`].
+    pub index: u8,
+    /// Number of nodes.
+    pub nodes: u8,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+/// The user's cache folder for this project: programs and images, shared by all clusters.
+pub fn cache() -> Result<PathBuf> {
+    from_environment("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("isbsvc"))
+}
+
+/// The folder that holds a folder for each cluster.
+pub fn clusters() -> Result<PathBuf> {
+    match std::env::var_os("XDG_STATE_HOME") {
+        Some(folder) if Path::new(&folder).is_absolute() => Ok(PathBuf::from(folder).join("isbsvc/clusters")),
+        _ => Ok(cache()?.join("clusters")),
+    }
+}
+
+fn from_environment(variable: &str, below_home: &str) -> Result<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(folder) if Path::new(&folder).is_absolute() => Ok(PathBuf::from(folder)),
+        _ => {
+            let home = std::env::home_dir().filter(|home| home.is_absolute());
+            Ok(home.context("neither HOME nor XDG_CACHE_HOME names a folder to keep things in")?.join(below_home))
+        }
+    }
+}
+
+/// The folder of a cluster, checking its name.
+pub fn folder(name: &str) -> Result<PathBuf> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(fine) || name.starts_with('-') {
+        bail!("a cluster's name is 1 to 40 characters of a-z, 0-9 and '-', not {name:?}");
+    }
+    Ok(clusters()?.join(name))
+}
+
+/// The record of the cluster in `folder`: none when there is no such cluster.
+pub fn read(folder: &Path) -> Result<Option<Record>> {
+    let path = folder.join("cluster.json");
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is damaged", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Writes a record, whole or not at all.
+pub fn write(folder: &Path, record: &Record) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = folder.join("cluster.json.new");
+    fs::write(&new, serde_json::to_vec(record)?)?;
+    fs::rename(&new, folder.join("cluster.json")).with_context(|| format!("cannot write the record in {}", folder.display()))
+}
+
+/// The names of all clusters that have a folder.
+pub fn names() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    if let Ok(entries) = fs::read_dir(clusters()?) {
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                names.extend(entry.file_name().into_string().ok());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Takes the lock of one cluster: `up`, `down` and `load` of the same name exclude each other. Held until dropped, or until the process dies.
+pub fn lock(name: &str) -> Result<File> {
+    folder(name)?;
+    let root = clusters()?;
+    fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+    let path = root.join(format!("{name}.lock"));
+    loop {
+        let file = File::create(&path)?;
+        if file.try_lock().is_err() {
+            eprintln!("waiting: another `cargo xtask` is at work on the cluster {name}");
+            file.lock()?;
+        }
+        // `down` removes the file with the rest: a lock on a removed file excludes nobody.
+        if fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|held| held.ino() == now.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Records a new cluster under the lowest free index.
+pub fn register(name: &str, nodes: u8) -> Result<Record> {
+    let root = clusters()?;
+    let registry = File::create(root.join("registry.lock"))?;
+    registry.lock()?;
+    let mut taken = Vec::new();
+    for other in names()? {
+        taken.extend(read(&root.join(other))?.map(|record| record.index));
+    }
+    let free = lowest_free(&taken, |index| Path::new("/sys/class/net").join(Addresses::new(index).host_interface()).exists());
+    let Some(index) = free else {
+        bail!("all {MAX_CLUSTERS} places for clusters are taken ({}); `cargo xtask cluster down --name NAME` frees one", names()?.join(", "));
+    };
+    let record = Record { index, nodes, phase: Phase::Starting };
+    write(&folder(name)?, &record)?;
+    Ok(record)
+}
+
+fn lowest_free(taken: &[u8], in_use: impl Fn(u8) -> bool) -> Option<u8> {
+    (0..MAX_CLUSTERS).find(|index| !taken.contains(index) && !in_use(*index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_index_is_given_out() {
+        assert_eq!(lowest_free(&[], |_| false), Some(0));
+        assert_eq!(lowest_free(&[0, 2], |index| index == 1), Some(3));
+        assert_eq!(lowest_free(&(0..MAX_CLUSTERS).collect::<Vec<_>>(), |_| false), None);
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_folder() {
+        for bad in ["", "..", "a/b", "A", "-a", "a b"] {
+            assert!(folder(bad).is_err(), "{bad:?}");
+        }
+        assert!(folder("isbsvc-test1").is_ok());
+    }
+}
