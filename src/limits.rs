@@ -36,3 +36,49 @@ pub const LOOK_WHILE_WAITING: Duration = Duration::from_secs(5);
 pub const EVENT_NOTE: usize = 1000;
 /// Longest `status.message`, bytes; the API allows more, but tables and people do not.
 pub const STATUS_MESSAGE: usize = 1024;
+
+/// Largest admission review that the webhook reads, bytes: an update carries the old and the new object, each of at most 3 MiB.
+pub const REVIEW: usize = 8 * 1024 * 1024;
+/// All reviews that are read or judged at one moment, bytes; more are put off (429), so that a flood cannot exceed the pod's memory limit of 64 MiB.
+pub const REVIEWS: usize = 16 * 1024 * 1024;
+/// Most values in one review, counted by the commas and brackets of its text: the smallest value takes two bytes in the text and fifty in memory, and
+/// no object that etcd takes comes near.
+pub const REVIEW_VALUES: usize = 150_000;
+/// Reviews that are read, wait or are judged at one moment; more are put off (429), which the API server tries again.
+pub const REVIEWS_AT_ONCE: usize = 128;
+/// Time for one review where the caller names none (the API's own default of `timeoutSeconds`).
+pub const REVIEW_TIME: Duration = Duration::from_secs(10);
+/// Most time for one review, whatever the caller names (the API's own limit of `timeoutSeconds`).
+pub const REVIEW_TIME_MOST: Duration = Duration::from_secs(30);
+/// How long before its end a review is given up: the answer has to arrive while somebody listens.
+pub const REVIEW_MARGIN: Duration = Duration::from_millis(500);
+/// Longest warning, characters: what the API server advises and terminals show.
+pub const WARNING: usize = 120;
+/// Most warnings in one answer: past 4096 characters in all the API server cuts each of them.
+pub const WARNINGS: usize = 30;
+/// Longest text about one finding, characters; a message can quote what a user wrote.
+pub const FINDING: usize = 1500;
+
+/// One TLS handshake with the webhook; the API server itself gives up after 10 s.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// From the first byte of a request to the end of its head: who takes longer only holds a connection.
+pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// Largest head of a request, bytes: a line, and headers without cookies or tokens of size.
+pub const REQUEST_HEAD_SIZE: usize = 64 * 1024;
+/// A connection without a request. The API server closes its own after 90 s, and must be the first to do so: a request that meets a closing connection
+/// is lost.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(120);
+/// After this age a connection is ended with its next answer, so that API servers find new replicas.
+pub const CONNECTION_AGE: Duration = Duration::from_secs(600);
+/// Connections to the webhook at one moment: each API server keeps 25, and each takes some 30 KiB.
+pub const CONNECTIONS: usize = 400;
+/// Connections to the port for probes and metrics at one moment.
+pub const ADMIN_CONNECTIONS: usize = 32;
+/// From the signal to end until the webhook stops to accept: the time that a Service takes to forget a pod.
+pub const DRAIN_NOTICE: Duration = Duration::from_secs(5);
+/// Time for reviews under way once the webhook accepts no more.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// Between two looks at a file of configuration; kubelet swaps links, which a watch on the file does not see.
+pub const LOOK_AT_FILE: Duration = Duration::from_secs(10);
+/// Largest file of configuration, bytes: a `ConfigMap` holds no more.
+pub const FILE: u64 = 1024 * 1024;

@@ -19,6 +19,9 @@ pub fn crd() -> Value {
             }
         }
         tidy(schema);
+        if let Value::Object(root) = &mut *schema {
+            root.insert("description".to_owned(), json!("Keeps the messages between the steps of Numaflow's pipelines."));
+        }
         add_bounds(schema);
         add_validations(schema);
     }
@@ -56,9 +59,20 @@ fn drop_descriptions(schema: &mut Value) {
     }
 }
 
-/// What Kubernetes' own definitions say and schemars cannot: quantities may be numbers, and `name` of a reference may be left out.
+/// What Kubernetes' own definitions say and schemars cannot: quantities may be numbers, `name` of a reference may be left out, and a null means "not given"
+/// and is dropped, as in Numaflow's definition.
 fn tidy(schema: &mut Value) {
     if let Value::Object(fields) = schema {
+        if fields.get("nullable") == Some(&Value::Bool(true)) {
+            fields.remove("nullable");
+            if let Some(Value::Array(words)) = fields.get_mut("enum") {
+                words.retain(|word| !word.is_null());
+            }
+        }
+        let is_selector = fields.get("properties").is_some_and(|properties| properties.get("key").is_some() && properties.get("optional").is_some());
+        if is_selector && let Some(Value::Array(required)) = fields.get_mut("required") {
+            required.retain(|name| name != "name");
+        }
         if let Some(Value::Object(properties)) = fields.get_mut("properties") {
             for name in ["limits", "requests"] {
                 if let Some(quantity) = properties.get_mut(name).and_then(|list| list.get_mut("additionalProperties")) {

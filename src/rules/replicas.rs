@@ -60,7 +60,8 @@ fn shrink(asked: &Asked<'_>) -> Vec<Violation> {
 fn cluster_switch(asked: &Asked<'_>) -> Vec<Violation> {
     let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
     let (from, to) = (old.server_count(), new.server_count());
-    if (from < 3) == (to < 3) {
+    // A number that is none is refused by itself.
+    if to < 1 || (from < 3) == (to < 3) {
         return Vec::new();
     }
     vec![Violation::new(

@@ -49,7 +49,7 @@ impl Reach {
                 let mut forwarder = api
                     .portforward(name, &[MONITOR_PORT])
                     .await
-                    .map_err(|error| AskError::unreachable(format!("port-forward: {}", crate::apply::in_words(&error))))?;
+                    .map_err(|error| AskError::unreachable(format!("port-forward: {}", spoken(&error))))?;
                 let stream = forwarder.take_stream(MONITOR_PORT).ok_or_else(|| AskError::unreachable("port-forward gave no stream"))?;
                 Exchange::over(stream, Forwarded(forwarder)).await
             }
@@ -67,6 +67,14 @@ struct Forwarded(kube::api::Portforwarder);
 impl Drop for Forwarded {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// What the API server says, without what the client adds.
+fn spoken(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -1,3 +1,4 @@
 //! What the tests share: fixtures, and the objects that stand for a service.
 
 pub mod fixtures;
+pub mod simulator;

@@ -1,0 +1,216 @@
+use http::Request;
+use kube::Client;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::request::Request as Requests;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{ApplyError, Category};
+use crate::api::{InterStepBufferService, names};
+use crate::limits;
+use crate::plan::{Action, ChildKind, Plan, Precondition};
+
+/// What was done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// It was made.
+    Created,
+    /// It was written.
+    Configured,
+    /// It was deleted, or was gone already.
+    Deleted,
+}
+
+impl Verb {
+    /// The word, as kubectl says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// One write that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Kind in lower case, such as `statefulset`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// What was done.
+    pub verb: Verb,
+}
+
+impl std::fmt::Display for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} {}", self.kind, self.name, self.verb.as_str())
+    }
+}
+
+/// What was carried out, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Every write.
+    pub carried: Vec<Carried>,
+}
+
+/// Carries the plan's actions out, one after the other, each within [`limits::API_REQUEST`]. Stops at the first that fails; what was done before it
+/// stays done, and the next look goes on from there.
+pub async fn execute(client: &Client, service: &InterStepBufferService, plan: &Plan) -> Result<Outcome, ApplyError> {
+    let mut outcome = Outcome::default();
+    for action in &plan.actions {
+        outcome.carried.push(carry(client, service, action).await?);
+    }
+    Ok(outcome)
+}
+
+async fn carry(client: &Client, service: &InterStepBufferService, action: &Action) -> Result<Carried, ApplyError> {
+    let namespace = service.namespace_or_empty();
+    match action {
+        Action::Create { kind, name, object } => {
+            let body = object.to_string().into_bytes();
+            let params = PostParams { field_manager: Some(names::CHILDREN_MANAGER.to_owned()), ..PostParams::default() };
+            let target = Target::child(*kind, namespace, name);
+            send(client, target.attempt("create"), target.requests().create(&params, body), target.secret).await?;
+            Ok(target.carried(Verb::Created))
+        }
+        Action::Apply { kind, name, object, precondition, changed: _ } => {
+            let object = guarded(object, precondition);
+            let params = PatchParams::apply(names::CHILDREN_MANAGER).force();
+            let target = Target::child(*kind, namespace, name);
+            send(client, target.attempt("apply"), target.requests().patch(name, &params, &Patch::Apply(object)), target.secret).await?;
+            Ok(target.carried(if precondition.uid.is_some() { Verb::Configured } else { Verb::Created }))
+        }
+        Action::Delete { kind, name, precondition } => {
+            let preconditions = Preconditions { uid: precondition.uid.clone(), resource_version: precondition.resource_version.clone() };
+            let params = DeleteParams::background().preconditions(preconditions);
+            let target = Target::child(*kind, namespace, name);
+            match send(client, target.attempt("delete"), target.requests().delete(name, &params), target.secret).await {
+                Err(Failure { not_found: true, .. }) | Ok(()) => Ok(target.carried(Verb::Deleted)),
+                Err(failure) => Err(failure.error),
+            }
+        }
+        Action::SetFinalizers { finalizers, precondition } => {
+            let target = Target::service(service);
+            let patch = finalizer_patch(finalizers, precondition).map_err(|why| ApplyError {
+                attempted: target.attempt("set the finalizers of"),
+                category: Category::Refused,
+                why,
+            })?;
+            let request = target.requests().patch(target.name, &PatchParams::default(), &patch);
+            match send(client, target.attempt("set the finalizers of"), request, false).await {
+                Ok(()) => Ok(target.carried(Verb::Configured)),
+                // A `test` that fails is answered 422; an object that is gone has no finalizers any more. Both mean: look again.
+                Err(Failure { not_found, error }) if not_found || error.category == Category::Refused => Err(ApplyError { category: Category::Conflict, ..error }),
+                Err(failure) => Err(failure.error),
+            }
+        }
+        Action::ApplyStatus { status } => {
+            let target = Target::service(service);
+            let object = json!({
+                "apiVersion": names::API_VERSION,
+                "kind": names::KIND,
+                "metadata": { "name": target.name, "namespace": namespace },
+                "status": status,
+            });
+            let params = PatchParams::apply(names::STATUS_MANAGER).force();
+            let request = target.requests().patch_subresource("status", target.name, &params, &Patch::Apply(object));
+            match send(client, target.attempt("write the status of"), request, false).await {
+                Ok(()) => Ok(target.carried(Verb::Configured)),
+                Err(Failure { not_found: true, error }) => Err(ApplyError { category: Category::Conflict, ..error }),
+                Err(failure) => Err(failure.error),
+            }
+        }
+    }
+}
+
+/// The object with what must hold at the server: an apply with another uid or resourceVersion is a conflict.
+fn guarded(object: &Value, precondition: &Precondition) -> Value {
+    let mut object = object.clone();
+    for (field, value) in [("uid", &precondition.uid), ("resourceVersion", &precondition.resource_version)] {
+        if let Some(value) = value {
+            object["metadata"][field] = Value::from(value.clone());
+        }
+    }
+    object
+}
+
+/// `add` replaces the list where there is one and makes it where there is none.
+fn finalizer_patch(finalizers: &[String], precondition: &Precondition) -> Result<Patch<()>, String> {
+    let tests = [("/metadata/uid", &precondition.uid), ("/metadata/resourceVersion", &precondition.resource_version)];
+    let mut operations: Vec<_> =
+        tests.into_iter().filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value }))).collect();
+    operations.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
+    serde_json::from_value(Value::Array(operations)).map(Patch::Json).map_err(|error| error.to_string())
+}
+
+/// What a request is about.
+struct Target<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    path: String,
+    /// The API server's words about it may repeat a secret.
+    secret: bool,
+}
+
+impl<'a> Target<'a> {
+    fn child(kind: ChildKind, namespace: &'a str, name: &'a str) -> Self {
+        Self { kind: kind.kind(), namespace, name, path: path(kind.api_version(), namespace, kind.plural()), secret: kind == ChildKind::Secret }
+    }
+
+    fn service(service: &'a InterStepBufferService) -> Self {
+        let namespace = service.namespace_or_empty();
+        Self { kind: names::KIND, namespace, name: service.name(), path: path(names::API_VERSION, namespace, names::PLURAL), secret: false }
+    }
+
+    fn requests(&self) -> Requests {
+        Requests::new(self.path.clone())
+    }
+
+    fn attempt(&self, verb: &str) -> String {
+        format!("{verb} {} {}/{}", self.kind, self.namespace, self.name)
+    }
+
+    fn carried(&self, verb: Verb) -> Carried {
+        Carried { kind: self.kind.to_lowercase(), name: self.name.to_owned(), verb }
+    }
+}
+
+fn path(api_version: &str, namespace: &str, plural: &str) -> String {
+    let root = if api_version.contains('/') { "apis" } else { "api" };
+    format!("/{root}/{api_version}/namespaces/{namespace}/{plural}")
+}
+
+/// A request that failed, and whether because the object is not there.
+struct Failure {
+    not_found: bool,
+    error: ApplyError,
+}
+
+impl From<Failure> for ApplyError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// The answer is the object as it stands now; the watch brings it as well, so it is not read.
+async fn send(client: &Client, attempted: String, request: Result<Request<Vec<u8>>, kube::core::request::Error>, secret: bool) -> Result<(), Failure> {
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return Err(Failure { not_found: false, error: ApplyError { attempted, category: Category::Refused, why: error.to_string() } }),
+    };
+    match timeout(limits::API_REQUEST, client.request_text(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            let not_found = matches!(&error, kube::Error::Api(status) if status.is_not_found());
+            Err(Failure { not_found, error: ApplyError::kube(attempted, &error, secret) })
+        }
+        Err(_) => Err(Failure { not_found: false, error: ApplyError::timeout(attempted, limits::API_REQUEST) }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! A service and its objects in memory: carries plans out as the API server would, so that whole lives of a service run in milliseconds.
+
+use std::collections::BTreeMap;
+
+use isbsvc::api::{self, InterStepBufferService, names};
+use isbsvc::controller_config::ControllerConfig;
+use isbsvc::observed::{Fact, Healthz, JetStream, Meta, Observed, PipelineUse, Server};
+use isbsvc::plan::{Action, CertificatePair, ChildKind, Input, Material, Plan, needs, plan};
+use serde_json::{Value, json};
+
+/// One service in a cluster of its own.
+pub struct Simulator {
+    /// The service as the API server holds it.
+    pub object: Value,
+    /// What was made for it.
+    pub children: BTreeMap<(ChildKind, String), Value>,
+    /// Pods by name, and whether they are ready.
+    pub pods: BTreeMap<String, bool>,
+    /// What each server says.
+    pub servers: BTreeMap<String, Fact<Server>>,
+    /// Pipelines that use it.
+    pub pipelines: Vec<PipelineUse>,
+    /// The controller configuration.
+    pub config: ControllerConfig,
+    /// The wall clock.
+    pub now: jiff::Timestamp,
+    version: u64,
+    draws: u64,
+}
+
+impl Simulator {
+    /// A service with this spec, just created.
+    pub fn new(spec: &Value) -> Self {
+        let object = json!({
+            "apiVersion": names::API_VERSION,
+            "kind": names::KIND,
+            "metadata": { "name": "default", "namespace": "simulated", "uid": "uid-1", "resourceVersion": "1", "generation": 1 },
+            "spec": spec,
+        });
+        Self {
+            object,
+            children: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            pipelines: Vec::new(),
+            config: ControllerConfig::built_in(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+            version: 1,
+            draws: 0,
+        }
+    }
+
+    /// Edits the spec as a person would.
+    pub fn edit_spec(&mut self, pointer: &str, value: Value) {
+        let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+        if let Some(Value::Object(fields)) = self.object.pointer_mut(&format!("/spec{parent}")) {
+            fields.insert(key.to_owned(), value);
+        }
+        let generation = self.object["metadata"]["generation"].as_i64().unwrap_or(0);
+        self.object["metadata"]["generation"] = json!(generation + 1);
+    }
+
+    /// Asks for the service to be deleted.
+    pub fn delete(&mut self) {
+        self.object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
+    }
+
+    /// Whether the service still exists.
+    pub fn exists(&self) -> bool {
+        let deleting = self.object["metadata"].get("deletionTimestamp").is_some();
+        !(deleting && self.finalizers().is_empty())
+    }
+
+    /// Finalizers of the service.
+    pub fn finalizers(&self) -> Vec<String> {
+        self.object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The service, typed.
+    ///
+    /// # Panics
+    /// Where the test wrote what is not a service.
+    pub fn service(&self) -> InterStepBufferService {
+        api::decode(&self.object).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What would be found.
+    pub fn observed(&self) -> Observed {
+        let name = self.service().name().to_owned();
+        Observed {
+            stateful_set: Fact::Known(self.child(ChildKind::StatefulSet, &names::stateful_set(&name))),
+            service: Fact::Known(self.child(ChildKind::Service, &names::service(&name))),
+            config_map: Fact::Known(self.child(ChildKind::ConfigMap, &names::config_map(&name))),
+            server_secret: Fact::Known(self.child(ChildKind::Secret, &names::server_secret(&name))),
+            client_secret: Fact::Known(self.child(ChildKind::Secret, &names::client_secret(&name))),
+            budget: Fact::Known(self.child(ChildKind::PodDisruptionBudget, &names::stateful_set(&name))),
+            other_budgets: Fact::Known(Vec::new()),
+            pods: Fact::Known(self.pods.iter().map(|(name, ready)| pod(name, *ready)).collect()),
+            claims: Fact::Known(self.of_kind(ChildKind::PersistentVolumeClaim)),
+            pipelines: Fact::Known(self.pipelines.clone()),
+            servers: self.servers.clone(),
+        }
+    }
+
+    fn child<K: serde::de::DeserializeOwned>(&self, kind: ChildKind, name: &str) -> Option<K> {
+        self.children.get(&(kind, name.to_owned())).map(typed)
+    }
+
+    fn of_kind<K: serde::de::DeserializeOwned>(&self, kind: ChildKind) -> Vec<K> {
+        self.children.iter().filter(|((of, _), _)| *of == kind).map(|(_, object)| typed(object)).collect()
+    }
+
+    /// What would be done, without doing it.
+    pub fn plan(&mut self) -> Plan {
+        let (service, observed) = (self.service(), self.observed());
+        let input = Input { service: &service, config: &self.config, now: self.now };
+        let needed = needs(&input, &observed);
+        self.draws += needed.len() as u64;
+        plan(&input, &observed, &if needed.is_empty() { Material::default() } else { fixed(self.draws) })
+    }
+
+    /// One look and what follows from it.
+    pub fn step(&mut self) -> Plan {
+        let plan = self.plan();
+        for action in &plan.actions {
+            self.carry_out(action);
+        }
+        plan
+    }
+
+    /// Steps until nothing is left to do.
+    ///
+    /// # Panics
+    /// Where that takes more than 20 steps: a plan that never ends is a write war.
+    pub fn settle(&mut self) -> Plan {
+        for _ in 0..20 {
+            let plan = self.step();
+            if plan.actions.is_empty() || !self.exists() {
+                return plan;
+            }
+        }
+        panic!("still writing after 20 steps");
+    }
+
+    /// Starts the pods of the `StatefulSet`, with servers that agree on a leader.
+    pub fn start_pods(&mut self) {
+        let service = self.service();
+        let count = service.spec.jetstream.as_ref().map_or(0, api::JetStreamBufferService::server_count);
+        for ordinal in 0..count {
+            let name = names::pod(service.name(), ordinal);
+            self.pods.insert(name.clone(), true);
+            self.servers.insert(name.clone(), Fact::Known(server(&name, count, Some(&names::pod(service.name(), 0)))));
+        }
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        self.version += 1;
+        match action {
+            Action::Create { kind, name, object } => {
+                assert!(!self.children.contains_key(&(*kind, name.clone())), "{kind:?} {name} exists already");
+                self.children.insert((*kind, name.clone()), stored(object.clone(), self.version));
+            }
+            Action::Apply { kind, name, object, .. } => {
+                let version = self.version;
+                let live = self.children.entry((*kind, name.clone())).or_insert_with(|| json!({}));
+                merge(live, object);
+                *live = stored(live.take(), version);
+            }
+            Action::Delete { kind, name, .. } => {
+                self.children.remove(&(*kind, name.clone()));
+                if *kind == ChildKind::StatefulSet {
+                    self.pods.clear();
+                    self.servers.clear();
+                }
+            }
+            Action::SetFinalizers { finalizers, .. } => self.object["metadata"]["finalizers"] = json!(finalizers),
+            Action::ApplyStatus { status } => self.object["status"] = status.clone(),
+        }
+        self.object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+    }
+}
+
+fn typed<K: serde::de::DeserializeOwned>(object: &Value) -> K {
+    serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object}"))
+}
+
+fn stored(mut object: Value, version: u64) -> Value {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    object["metadata"]["uid"] = json!(format!("uid-{name}"));
+    object["metadata"]["resourceVersion"] = json!(version.to_string());
+    object
+}
+
+fn merge(live: &mut Value, applied: &Value) {
+    match (live, applied) {
+        (Value::Object(live), Value::Object(applied)) => {
+            for (key, value) in applied {
+                merge(live.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (live, applied) => *live = applied.clone(),
+    }
+}
+
+fn pod(name: &str, ready: bool) -> k8s_openapi::api::core::v1::Pod {
+    let status = if ready { "True" } else { "False" };
+    typed(&json!({ "metadata": { "name": name }, "status": { "conditions": [{ "type": "Ready", "status": status }] } }))
+}
+
+/// A server that is well, among `count`, and knows this leader.
+pub fn server(name: &str, count: i32, leader: Option<&str>) -> Server {
+    let others = (0..count).map(|ordinal| names::pod("default", ordinal)).filter(|other| other != name);
+    Server {
+        name: name.to_owned(),
+        version: "2.12.7".to_owned(),
+        routes: others.collect(),
+        healthz: Healthz { ok: true, error: None },
+        jetstream: Some(JetStream {
+            meta: (count > 1).then(|| Meta { leader: leader.map(str::to_owned), size: u64::try_from(count).unwrap_or(0), ..Meta::default() }),
+            ..JetStream::default()
+        }),
+        ..Server::default()
+    }
+}
+
+/// Material that differs with each draw, so that a second one would be seen.
+pub fn fixed(draw: u64) -> Material {
+    let word = |what: &str| Some(format!("{what}-{draw}"));
+    let pair = |whose: &str| {
+        Some(CertificatePair { certificate: format!("{whose}-cert-{draw}"), key: format!("{whose}-key-{draw}"), authority: format!("{whose}-ca-{draw}") })
+    };
+    Material {
+        client_user: word("user"),
+        client_password: word("password"),
+        system_password: word("system"),
+        encryption_key: word("encryption"),
+        server_certificate: pair("server"),
+        cluster_certificate: pair("cluster"),
+    }
+}

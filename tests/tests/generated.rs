@@ -1,0 +1,23 @@
+//! Files that are made from the code. `cargo xtask crd` writes them (it runs this test with `UPDATE_GENERATED=1`); everywhere else they are compared.
+
+use std::path::Path;
+
+fn compare(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder can be made");
+        std::fs::write(&file, generated).expect("a file can be written");
+        return;
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == generated, "{path} is not what the code says; run `cargo xtask crd` and commit the result");
+}
+
+#[test]
+fn the_definition_of_the_resource() {
+    let yaml = serde_saphyr::to_string(&isbsvc::api::crd()).expect("YAML");
+    compare(
+        "manifests/crd/numaflow.numaproj.io_interstepbufferservices.yaml",
+        &format!("# Made from src/api/ by `cargo xtask crd`; do not edit.\n{yaml}"),
+    );
+}

@@ -1,0 +1,255 @@
+//! The laws of DESIGN.md that the pure core keeps, each with a test of its name. `docs/architecture.md` lists them all.
+
+use isbsvc::api::names;
+use isbsvc::health::{Level, verdict};
+use isbsvc::observed::{Fact, PipelineUse};
+use isbsvc::plan::{Action, ChildKind};
+use isbsvc_tests::simulator::{Simulator, server};
+use serde_json::{Value, json};
+
+fn healthy(spec: &Value) -> Simulator {
+    let mut simulator = Simulator::new(spec);
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    assert!(simulator.service().status.expect("a status").is_healthy());
+    simulator
+}
+
+fn three() -> Value {
+    json!({ "jetstream": { "version": "2.12.7", "replicas": 3, "persistence": { "volumeSize": "10Gi" } } })
+}
+
+fn secret(simulator: &Simulator, name: &str) -> Value {
+    simulator.children.get(&(ChildKind::Secret, name.to_owned())).cloned().unwrap_or_default()
+}
+
+#[test]
+fn quiet_when_done() {
+    let mut simulator = healthy(&three());
+    simulator.now = "2030-01-01T00:00:00Z".parse().expect("a time");
+    let plan = simulator.step();
+    assert_eq!(plan.actions, [], "an hour or a year later, nothing is written");
+    assert!(plan.events.is_empty() && plan.held.is_none());
+}
+
+#[test]
+fn keys_live_once() {
+    let mut simulator = healthy(&three());
+    let (server, client) = (secret(&simulator, "isbsvc-default-js-server"), secret(&simulator, "isbsvc-default-js-client-auth"));
+    // The clients' half is lost and comes back from the other half.
+    simulator.children.remove(&(ChildKind::Secret, "isbsvc-default-js-client-auth".to_owned()));
+    simulator.settle();
+    assert_eq!(secret(&simulator, "isbsvc-default-js-client-auth")["data"], client["data"]);
+    assert_eq!(secret(&simulator, "isbsvc-default-js-server"), server, "the other half was not touched");
+    // The servers' half is lost: clients keep user and password.
+    simulator.children.remove(&(ChildKind::Secret, "isbsvc-default-js-server".to_owned()));
+    simulator.settle();
+    assert_eq!(secret(&simulator, "isbsvc-default-js-client-auth")["data"], client["data"]);
+    assert!(secret(&simulator, "isbsvc-default-js-server")["data"]["auth"].is_string());
+}
+
+#[test]
+fn a_lost_encryption_key_stops_us_with_words() {
+    let mut simulator = healthy(&json!({ "jetstream": { "version": "2.12.7", "encryption": true } }));
+    let before = simulator.service().status.expect("a status");
+    simulator.children.remove(&(ChildKind::Secret, "isbsvc-default-js-server".to_owned()));
+    let plan = simulator.settle();
+    assert!(plan.held.is_some_and(|why| why.contains("encryption key")));
+    assert_eq!(secret(&simulator, "isbsvc-default-js-server"), Value::Null, "no new key is drawn over stored messages");
+    let after = simulator.service().status.expect("a status");
+    assert_eq!(after.conditions, before.conditions, "the servers still serve");
+    assert!(after.message.is_some_and(|message| message.contains("put the Secret back")));
+}
+
+#[test]
+fn refuse_without_harm() {
+    let mut simulator = healthy(&three());
+    let before = simulator.service().status.expect("a status");
+    for (field, value, rule) in [
+        ("/jetstream/encryption", json!(true), "encryption-toggle"),
+        ("/jetstream/tls", json!(true), "tls-toggle"),
+        ("/jetstream/replicas", json!(1), "replicas-cluster-switch"),
+        ("/jetstream/version", json!("2.10.29"), "version-downgrade"),
+        ("/jetstream/persistence", json!(null), "persistence-change"),
+        ("/jetstream/persistence", json!({ "volumeSize": "20Gi" }), "persistence-change"),
+        ("/jetstream", json!(null), "type-change"),
+    ] {
+        let good = simulator.object["spec"].clone();
+        let children = simulator.children.clone();
+        simulator.edit_spec(field, value);
+        let plan = simulator.settle();
+        let status = simulator.service().status.expect("a status");
+        let message = status.message.clone().unwrap_or_default();
+        assert!(message.starts_with("Refused:") && message.contains(rule), "{field}: {message}");
+        assert_eq!((&status.conditions, status.phase, &status.config), (&before.conditions, before.phase, &before.config), "{field}");
+        assert_eq!(status.observed_generation, before.observed_generation, "{field}");
+        assert_eq!(simulator.children, children, "{field}: nothing of the refused spec is carried out");
+        assert!(plan.held.is_none());
+        // Drift is still repaired, from the accepted spec.
+        let set = (ChildKind::StatefulSet, names::stateful_set("default"));
+        simulator.children.get_mut(&set).expect("made")["spec"]["replicas"] = json!(0);
+        simulator.settle();
+        assert_eq!(simulator.children[&set]["spec"]["replicas"], json!(3), "{field}");
+        simulator.object["spec"] = good;
+        simulator.object["metadata"]["generation"] = json!(1);
+        simulator.settle();
+        assert_eq!(simulator.service().status.expect("a status").message, None, "{field}: taking the change back clears the refusal");
+    }
+}
+
+#[test]
+fn same_bytes() {
+    let mut simulator = healthy(&three());
+    let before = simulator.service().status.expect("a status").config;
+    simulator.edit_spec("/jetstream/containerTemplate", json!({ "resources": { "limits": { "memory": "1Gi" } } }));
+    simulator.settle();
+    assert_eq!(simulator.service().status.expect("a status").config, before);
+    let text = simulator.children[&(ChildKind::StatefulSet, names::stateful_set("default"))].to_string();
+    assert!(text.contains("GOMEMLIMIT"), "the change itself was carried out");
+}
+
+#[test]
+fn drift_is_repaired() {
+    let mut simulator = healthy(&three());
+    let wanted = simulator.children.clone();
+    for (key, pointer, value) in [
+        (ChildKind::StatefulSet, "/spec/replicas", json!(1)),
+        (ChildKind::StatefulSet, "/spec/template/spec/containers/0/image", json!("elsewhere")),
+        (ChildKind::Service, "/spec/ports/0/port", json!(4333)),
+        (ChildKind::ConfigMap, "/data/nats-js", json!("port: 1")),
+        (ChildKind::PodDisruptionBudget, "/spec/maxUnavailable", json!(3)),
+    ] {
+        let at = simulator.children.keys().find(|(kind, _)| *kind == key).cloned().expect("made");
+        *simulator.children.get_mut(&at).and_then(|object| object.pointer_mut(pointer)).expect("a field") = value;
+        let plan = simulator.step();
+        assert!(matches!(plan.actions.as_slice(), [Action::Apply { changed, .. }] if changed == &[pointer]), "{pointer}: {:?}", plan.actions);
+        assert_eq!(simulator.children[&at].pointer(pointer), wanted[&at].pointer(pointer), "{pointer}");
+    }
+    for at in wanted.keys() {
+        simulator.children.remove(at);
+        simulator.settle();
+        assert!(simulator.children.contains_key(at), "{at:?} came back");
+    }
+}
+
+#[test]
+fn honest_health() {
+    let mut simulator = Simulator::new(&three());
+    simulator.settle();
+    simulator.start_pods();
+    // Every pod is ready, but no leader is agreed yet: not healthy the first time.
+    for ordinal in 0..3 {
+        let name = names::pod("default", ordinal);
+        simulator.servers.insert(name.clone(), Fact::Known(server(&name, 3, None)));
+    }
+    simulator.settle();
+    assert!(!simulator.service().status.expect("a status").is_healthy());
+    simulator.start_pods();
+    simulator.settle();
+    assert!(simulator.service().status.expect("a status").is_healthy());
+    // Once healthy, a silent server is told in words and turns nothing.
+    simulator.servers.insert(names::pod("default", 1), Fact::Unknown("pod isbsvc-default-js-1: no answer".to_owned()));
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").contains("no answer"));
+    let found = verdict(&simulator.service(), &simulator.observed());
+    assert_eq!(found.level, Level::Warning);
+    // A lost quorum of ready pods turns the condition.
+    for ordinal in 1..3 {
+        simulator.pods.insert(names::pod("default", ordinal), false);
+    }
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(!status.is_healthy() && status.message.expect("words").starts_with("Unavailable:"));
+}
+
+#[test]
+fn a_service_is_deleted_only_when_no_pipeline_uses_it_and_its_claims_go_last() {
+    let mut simulator = healthy(&three());
+    let claim = names::claim("default", 0);
+    simulator.children.insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator.pipelines = vec![PipelineUse { name: "orders".to_owned(), deleting: false }];
+    simulator.delete();
+    simulator.settle();
+    assert!(simulator.exists() && simulator.service().status.expect("a status").message.expect("words").contains("orders"));
+    assert!(simulator.children.contains_key(&(ChildKind::StatefulSet, names::stateful_set("default"))), "it goes on serving");
+    simulator.pipelines.clear();
+    let order: Vec<_> = std::iter::from_fn(|| simulator.exists().then(|| simulator.step()))
+        .flat_map(|plan| plan.actions)
+        .filter_map(|action| match action {
+            Action::Delete { kind, .. } => Some(format!("{kind:?}")),
+            Action::SetFinalizers { .. } => Some("finalizer".to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["StatefulSet", "PersistentVolumeClaim", "finalizer"]);
+}
+
+#[test]
+fn volumes_are_kept_where_the_user_says_so() {
+    let mut simulator = healthy(&three());
+    let claim = names::claim("default", 0);
+    simulator.children.insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator.object["metadata"]["annotations"] = json!({ names::KEEP_VOLUMES_ANNOTATION: "true" });
+    simulator.delete();
+    simulator.settle();
+    assert!(!simulator.exists() && simulator.children.contains_key(&(ChildKind::PersistentVolumeClaim, claim)));
+}
+
+#[test]
+fn a_stateful_set_of_somebody_else_is_left_alone() {
+    let mut simulator = Simulator::new(&three());
+    let foreign = isbsvc_tests::fixtures::observed("StatefulSet", "isbsvc-default-js");
+    simulator.children.insert((ChildKind::StatefulSet, names::stateful_set("default")), foreign.clone());
+    let plan = simulator.settle();
+    assert!(plan.held.is_some_and(|why| why.contains("made by somebody else")));
+    assert_eq!(simulator.children.len(), 1);
+    assert_eq!(simulator.children[&(ChildKind::StatefulSet, names::stateful_set("default"))], foreign);
+}
+
+#[test]
+fn a_redis_service_is_admitted_and_gets_no_child_and_no_finalizer() {
+    let mut simulator = Simulator::new(&json!({ "redis": { "native": { "version": "7.0.15" } } }));
+    simulator.settle();
+    assert!(simulator.children.is_empty() && simulator.finalizers().is_empty());
+    let status = simulator.service().status.expect("a status");
+    assert!(!status.is_healthy() && status.message.expect("words").contains("does not serve Redis yet"));
+}
+
+#[test]
+fn an_invalid_spec_is_named_and_nothing_is_made() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "9.9.9" } }));
+    let plan = simulator.settle();
+    assert!(simulator.children.is_empty() && plan.held.is_some());
+    let status = simulator.service().status.expect("a status");
+    assert!(status.message.expect("words").contains("version-known"));
+    simulator.edit_spec("/jetstream/version", json!("2.12.7"));
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    assert!(simulator.service().status.expect("a status").is_healthy(), "mending the spec is enough");
+}
+
+#[test]
+fn another_budget_makes_ours_withdraw() {
+    let mut simulator = healthy(&three());
+    let mut observed = simulator.observed();
+    let theirs = json!({ "metadata": { "name": "default" }, "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app.kubernetes.io/component": "isbsvc", "numaflow.numaproj.io/isbsvc-name": "default" } } } });
+    observed.other_budgets = Fact::Known(vec![serde_json::from_value(theirs).expect("a budget")]);
+    let service = simulator.service();
+    let input = isbsvc::plan::Input { service: &service, config: &simulator.config, now: simulator.now };
+    let plan = isbsvc::plan::plan(&input, &observed, &isbsvc::plan::Material::default());
+    assert!(matches!(plan.actions.as_slice(), [Action::Delete { kind: ChildKind::PodDisruptionBudget, .. }]), "{:?}", plan.actions);
+    simulator.settle();
+}
+
+#[test]
+fn secret_silence() {
+    let mut simulator = Simulator::new(&three());
+    let plan = simulator.plan();
+    let told = format!("{:?}{:?}{:?}", plan.events, plan.status, plan.held);
+    for word in ["password-", "system-", "encryption-", "-key-"] {
+        assert!(!told.contains(word), "{word}");
+    }
+}

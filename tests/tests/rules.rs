@@ -1,0 +1,189 @@
+//! The rules as one table: what is asked, and which rules answer at which level. The same rules speak through webhook, controller and plugin.
+
+use std::collections::BTreeSet;
+
+use isbsvc::controller_config::ControllerConfig;
+use isbsvc::rules::{self, Finding, Level, Policy, Request};
+use isbsvc_tests::fixtures::service;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn create(spec: &Value) -> Vec<Finding> {
+    rules::check(Request { new: &service(spec), old: None }, &ControllerConfig::built_in(), &Policy::default())
+}
+
+fn change(from: &Value, to: &Value) -> Vec<Finding> {
+    rules::check(Request { new: &service(to), old: Some(&service(from)) }, &ControllerConfig::built_in(), &Policy::default())
+}
+
+fn denied(findings: &[Finding]) -> Vec<&'static str> {
+    rules::denials(findings).map(|finding| finding.rule).collect()
+}
+
+fn jetstream(more: &Value) -> Value {
+    let mut spec = json!({ "version": "2.12.7", "replicas": 3 });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    json!({ "jetstream": spec })
+}
+
+#[test]
+fn creating() {
+    for (spec, expected) in [
+        (jetstream(&json!({})), vec![]),
+        (json!({}), vec!["one-type"]),
+        (json!({ "jetstream": { "version": "2.12.7" }, "redis": { "external": {} } }), vec!["one-type"]),
+        (json!({ "jetstream": {} }), vec!["version-required"]),
+        (json!({ "redis": { "native": {} } }), vec!["version-required"]),
+        (json!({ "redis": { "native": { "version": "7.0.15" } } }), vec![]),
+        (jetstream(&json!({ "version": "9.9.9" })), vec!["version-known"]),
+        (jetstream(&json!({ "replicas": 1 })), vec![]),
+        (jetstream(&json!({ "replicas": 2 })), vec!["replicas"]),
+        (jetstream(&json!({ "replicas": 0 })), vec!["replicas"]),
+        (jetstream(&json!({ "replicas": 99 })), vec!["replicas"]),
+        (jetstream(&json!({ "settings": "max_payload: 1MB" })), vec![]),
+        (jetstream(&json!({ "settings": "store_dir: /tmp" })), vec!["settings"]),
+        (jetstream(&json!({ "bufferConfig": "stream:\n  maxMsgs: 1\n" })), vec![]),
+        (jetstream(&json!({ "bufferConfig": "stream:\n  maxMessages: 1\n" })), vec!["buffer-config"]),
+        (jetstream(&json!({ "persistence": {} })), vec![]),
+        (jetstream(&json!({ "persistence": { "volumeSize": "lots", "accessMode": "Any" } })), vec!["persistence", "persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": 0 } })), vec!["persistence"]),
+        (jetstream(&json!({ "containerTemplate": { "env": [{ "name": "JS_KEY", "value": "x" }] } })), vec!["container-env"]),
+    ] {
+        assert_eq!(denied(&create(&spec)), expected, "{spec}");
+    }
+}
+
+#[test]
+fn latest_is_a_warning_that_names_a_fixed_version() {
+    let findings = create(&jetstream(&json!({ "version": "latest" })));
+    assert!(matches!(findings.as_slice(), [Finding { rule: "version-floating", level: Level::Warn, .. }]), "{findings:?}");
+    assert!(findings[0].message.contains("2.12.7"));
+}
+
+#[test]
+fn changing() {
+    let volumes = |size: &str| jetstream(&json!({ "persistence": { "volumeSize": size } }));
+    for (from, to, expected) in [
+        (jetstream(&json!({})), jetstream(&json!({ "encryption": false })), vec![]),
+        (jetstream(&json!({})), jetstream(&json!({ "encryption": true })), vec!["encryption-toggle"]),
+        (jetstream(&json!({ "encryption": true })), jetstream(&json!({})), vec!["encryption-toggle"]),
+        (jetstream(&json!({})), jetstream(&json!({ "tls": true })), vec!["tls-toggle"]),
+        (jetstream(&json!({})), volumes("20Gi"), vec!["persistence-change"]),
+        (volumes("20Gi"), jetstream(&json!({})), vec!["persistence-change"]),
+        (volumes("20Gi"), volumes("20480Mi"), vec![]),
+        (volumes("20Gi"), jetstream(&json!({ "persistence": {} })), vec![]),
+        (volumes("20Gi"), volumes("30Gi"), vec!["persistence-change"]),
+        (volumes("20Gi"), volumes("10Gi"), vec!["persistence-change"]),
+        (volumes("20Gi"), jetstream(&json!({ "persistence": { "storageClassName": "fast" } })), vec!["persistence-change"]),
+        (jetstream(&json!({})), jetstream(&json!({ "replicas": 5 })), vec![]),
+        (jetstream(&json!({ "replicas": 5 })), jetstream(&json!({})), vec!["replicas-shrink"]),
+        (jetstream(&json!({})), jetstream(&json!({ "replicas": 1 })), vec!["replicas-cluster-switch"]),
+        (jetstream(&json!({ "replicas": 1 })), jetstream(&json!({})), vec!["replicas-cluster-switch"]),
+        (jetstream(&json!({ "version": "2.10.29" })), jetstream(&json!({})), vec![]),
+        (jetstream(&json!({})), jetstream(&json!({ "version": "2.10.29" })), vec!["version-downgrade"]),
+        (jetstream(&json!({ "version": "latest" })), jetstream(&json!({})), vec![]),
+        (jetstream(&json!({ "version": "latest" })), jetstream(&json!({ "version": "2.10.29" })), vec!["version-downgrade"]),
+        (jetstream(&json!({})), json!({ "redis": { "native": { "version": "7.0.15" } } }), vec!["type-change"]),
+        (jetstream(&json!({})), json!({}), vec!["one-type", "type-change"]),
+        (json!({ "redis": { "native": { "version": "7" } } }), json!({ "redis": { "external": {} } }), vec!["type-change"]),
+    ] {
+        assert_eq!(denied(&change(&from, &to)), expected, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn a_fault_that_was_there_and_is_not_touched_never_blocks() {
+    let old = jetstream(&json!({ "version": "1.0.0", "replicas": 2 }));
+    let mut new = old.clone();
+    new["jetstream"]["nodeSelector"] = json!({ "disk": "fast" });
+    let findings = change(&old, &new);
+    assert_eq!(denied(&findings), Vec::<&str>::new());
+    assert_eq!(findings.len(), 2, "both are still told");
+    new["jetstream"]["replicas"] = json!(0);
+    assert_eq!(denied(&change(&old, &new)), ["replicas"], "another fault in the same field is new");
+}
+
+#[test]
+fn the_instance_does_not_change() {
+    let old = service(&jetstream(&json!({})));
+    let mut new = old.clone();
+    new.metadata.annotations = Some([("numaflow.numaproj.io/instance".to_owned(), "blue".to_owned())].into());
+    let findings = rules::check(Request { new: &new, old: Some(&old) }, &ControllerConfig::built_in(), &Policy::default());
+    assert_eq!(denied(&findings), ["instance-change"]);
+}
+
+#[test]
+fn names_leave_room() {
+    for (name, spec, ok) in [
+        ("a".repeat(42), jetstream(&json!({})), true),
+        ("a".repeat(43), jetstream(&json!({})), false),
+        ("a".repeat(37), json!({ "redis": { "native": { "version": "7" } } }), true),
+        ("a".repeat(38), json!({ "redis": { "native": { "version": "7" } } }), false),
+        ("1a".to_owned(), jetstream(&json!({})), false),
+        ("a.b".to_owned(), jetstream(&json!({})), false),
+        ("a-".to_owned(), jetstream(&json!({})), false),
+    ] {
+        let mut service = service(&spec);
+        service.metadata.name = Some(name.clone());
+        let findings = rules::check(Request { new: &service, old: None }, &ControllerConfig::built_in(), &Policy::default());
+        assert_eq!(denied(&findings).is_empty(), ok, "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_why_and_what_to_do() {
+    let findings = change(&jetstream(&json!({})), &jetstream(&json!({ "encryption": true })));
+    let text = findings[0].to_string();
+    for part in ["spec.jetstream.encryption", "loses data", "delete the Pipelines", "create it anew", "(encryption-toggle)"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn names_of_rules_are_unique_and_every_rule_can_speak() {
+    let names: BTreeSet<_> = rules::ALL.iter().map(|rule| rule.name).collect();
+    assert_eq!(names.len(), rules::ALL.len());
+    let source = include_str!("rules.rs");
+    for name in names {
+        assert!(source.contains(&format!("\"{name}\"")) || name == "name-length", "no test makes {name} speak");
+    }
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(json!(null)), any::<bool>().prop_map(|v| json!(v)), (-5..9_i64).prop_map(|v| json!(v)), "\\PC{0,20}".prop_map(|v| json!(v)), Just(json!({})), Just(json!([]))]
+}
+
+proptest! {
+    #[test]
+    fn no_spec_panics(version in scalar(), replicas in scalar(), settings in scalar(), buffers in scalar(), persistence in scalar(), size in scalar(), redis in scalar()) {
+        let spec = json!({
+            "jetstream": { "version": version, "replicas": replicas, "settings": settings, "bufferConfig": buffers, "persistence": persistence },
+            "redis": redis,
+        });
+        let sized = json!({ "jetstream": { "version": "2.12.7", "persistence": { "volumeSize": size } } });
+        for spec in [spec, sized] {
+            let mut object = json!({ "metadata": { "name": "default", "namespace": "x" }, "spec": spec });
+            isbsvc::defaults::fill(&mut object);
+            prop_assert!(isbsvc::defaults::missing(&object).is_empty());
+            if let Ok(service) = isbsvc::api::decode(&object) {
+                let _ = rules::check(Request { new: &service, old: Some(&service) }, &ControllerConfig::built_in(), &Policy::default());
+            }
+        }
+    }
+
+    #[test]
+    fn a_valid_spec_settles(replicas in prop_oneof![Just(1), Just(3), Just(5)], volumes in any::<bool>(), tls in any::<bool>(), encryption in any::<bool>(), payload in 1..8_i64) {
+        let mut spec = json!({ "version": "2.12.7", "replicas": replicas, "tls": tls, "encryption": encryption, "settings": format!("max_payload: {payload}MB") });
+        if volumes {
+            spec["persistence"] = json!({});
+        }
+        let mut simulator = isbsvc_tests::simulator::Simulator::new(&json!({ "jetstream": spec }));
+        simulator.settle();
+        simulator.start_pods();
+        let plan = simulator.settle();
+        prop_assert!(plan.actions.is_empty());
+        prop_assert!(simulator.service().status.is_some_and(|status| status.is_healthy()));
+    }
+}
