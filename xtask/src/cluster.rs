@@ -6,16 +6,16 @@
 pub mod addresses;
 pub mod catalogue;
 mod cleanup;
-pub mod command;
+pub(crate) mod command;
 mod config;
 pub mod images;
 mod network;
 mod node;
-mod outside;
+pub(crate) mod outside;
 mod pki;
-mod prerequisites;
-mod programs;
-mod progress;
+pub(crate) mod prerequisites;
+pub(crate) mod programs;
+pub(crate) mod progress;
 mod state;
 
 use std::fs;
@@ -96,7 +96,13 @@ pub fn up(options: &Options) -> Result<Running> {
     let _lock = state::lock(&options.name)?;
     if let Some(running) = running(&options.name)? {
         if running.nodes != options.nodes {
-            bail!("the cluster {0} runs with {1} nodes, not {2}; `cargo xtask cluster down{3}` first, or give another --name", options.name, running.nodes, options.nodes, flag(&options.name));
+            bail!(
+                "the cluster {0} runs with {1} nodes, not {2}; `cargo xtask cluster down{3}` first, or give another --name",
+                options.name,
+                running.nodes,
+                options.nodes,
+                flag(&options.name)
+            );
         }
         println!("the cluster {} is running already", options.name);
         return Ok(running);
@@ -105,7 +111,11 @@ pub fn up(options: &Options) -> Result<Running> {
     let record = state::read(&folder).unwrap_or(None);
     let kept = record.filter(|record| record.phase == Phase::Kept);
     if kept.as_ref().is_some_and(|record| record.nodes != options.nodes) {
-        bail!("the data of the cluster {0} were kept with another number of nodes; `cargo xtask cluster down{1}` removes them", options.name, flag(&options.name));
+        bail!(
+            "the data of the cluster {0} were kept with another number of nodes; `cargo xtask cluster down{1}` removes them",
+            options.name,
+            flag(&options.name)
+        );
     }
     let (built, archives) = prepare()?;
     if kept.is_none() && folder.exists() {
@@ -119,7 +129,11 @@ pub fn up(options: &Options) -> Result<Running> {
     if let Err(error) = start(&running, &folder, &built, &archives) {
         let logs = rescue_logs(&folder);
         remove(&folder, &options.name)?;
-        return Err(error.context(format!("the cluster {} did not start and was removed; its logs are in {}", options.name, logs.display())));
+        return Err(error.context(format!(
+            "the cluster {} did not start and was removed; its logs are in {}",
+            options.name,
+            logs.display()
+        )));
     }
     state::write(&folder, &Record { phase: Phase::Running, ..record })?;
     println!("the cluster {} is ready: {} node(s), {:.1} s", options.name, options.nodes, began.elapsed().as_secs_f64());
@@ -151,18 +165,18 @@ fn start(running: &Running, folder: &Path, built: &programs::Built, archives: &[
         step.say("importing images");
         import(folder, running.nodes, archives)?;
         step.say("waiting for the API server");
-        let limit = Duration::from_secs(120);
+        let limit = Duration::from_mins(2);
         wait("the API server to answer", limit, Duration::from_millis(100), || Ok(folder.join("api-ready").exists()))
     })?;
     step("nodes are Ready, pods can be made, volumes can be had", |_| {
-        wait("all nodes to be Ready", Duration::from_secs(120), Duration::from_millis(200), || {
+        wait("all nodes to be Ready", Duration::from_mins(2), Duration::from_millis(200), || {
             let nodes = nodes(running).unwrap_or_default();
             Ok(nodes.len() == usize::from(running.nodes) && nodes.iter().all(|(_, ready)| *ready))
         })?;
-        wait("the default ServiceAccount", Duration::from_secs(60), Duration::from_millis(200), || {
+        wait("the default ServiceAccount", Duration::from_mins(1), Duration::from_millis(200), || {
             Ok(running.kubectl(&["get", "serviceaccount", "default", "--namespace", "default"]).is_ok())
         })?;
-        wait("the StorageClass", Duration::from_secs(60), Duration::from_millis(200), || {
+        wait("the StorageClass", Duration::from_mins(1), Duration::from_millis(200), || {
             Ok(running.kubectl(&["get", "storageclass", "standard"]).is_ok())
         })
     })
@@ -172,10 +186,14 @@ fn start(running: &Running, folder: &Path, built: &programs::Built, archives: &[
 fn import(folder: &Path, nodes: u8, archives: &[PathBuf]) -> Result<()> {
     let one = |node: u8| -> Result<()> {
         let node = node_name(node);
-        wait("containerd to answer", Duration::from_secs(60), Duration::from_millis(100), || Ok(node::ctr(folder, &node, &["version"]).is_ok()))?;
+        wait("containerd to answer", Duration::from_mins(1), Duration::from_millis(100), || {
+            Ok(node::ctr(folder, &node, &["version"]).is_ok())
+        })?;
         let present = node::ctr(folder, &node, &["images", "list"])?;
         let has = |(reference, digest): &(String, String)| {
-            present.lines().any(|line| line.split_whitespace().next() == Some(reference) && line.split_whitespace().any(|word| word == digest))
+            present
+                .lines()
+                .any(|line| line.split_whitespace().next() == Some(reference) && line.split_whitespace().any(|word| word == digest))
         };
         for archive in archives {
             if images::described(archive).is_some_and(|images| images.iter().all(has)) {
@@ -197,9 +215,9 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
     prerequisites::require_root("load")?;
     let folder = state::folder(name)?;
     let archives = match what {
-        Load::Own(profile) => step("build the controller and the webhook, make their images", |step| {
-            catalogue::own(*profile, |message| step.say(message))
-        })?,
+        Load::Own(profile) => {
+            step("build the controller and the webhook, make their images", |step| catalogue::own(*profile, |message| step.say(message)))?
+        }
         Load::Archives(files) => files
             .iter()
             .map(|file| file.canonicalize().with_context(|| format!("cannot read {}", file.display())))
@@ -239,7 +257,8 @@ pub fn running(name: &str) -> Result<Option<Running>> {
     let running = Running::of(name, &folder, &record, false);
     let whole = record.phase == Phase::Running && has("cp") && (1..=record.nodes).all(|node| has(&node_name(node)));
     // One answer of three: a server that is just being restarted by its supervisor is not a dead cluster.
-    let answers = || wait("an answer", Duration::from_secs(15), Duration::from_secs(1), || Ok(running.kubectl(&["get", "--raw", "/readyz"]).is_ok()));
+    let answers =
+        || wait("an answer", Duration::from_secs(15), Duration::from_secs(1), || Ok(running.kubectl(&["get", "--raw", "/readyz"]).is_ok()));
     Ok((whole && answers().is_ok()).then_some(running))
 }
 

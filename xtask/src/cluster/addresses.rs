@@ -22,9 +22,9 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// The addresses of the cluster with this index.
+    /// The addresses of the cluster with this index, which is below [`MAX_CLUSTERS`].
     pub fn new(index: u8) -> Self {
-        assert!(index < MAX_CLUSTERS, "a cluster's index is below {MAX_CLUSTERS}");
+        debug_assert!(index < MAX_CLUSTERS, "a cluster's index is below {MAX_CLUSTERS}");
         Self { index }
     }
 

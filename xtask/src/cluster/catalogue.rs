@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use serde_json::Value;
 
 use super::images::{Entry, Image, etc};
-use super::outside::{command, output};
+use super::outside::output;
 use super::programs::Built;
 use super::state;
+use crate::repository::compile;
 
 /// How our own programs are compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -86,32 +86,9 @@ pub fn own(profile: Profile, say: impl Fn(String)) -> Result<Vec<PathBuf>> {
     let mut archives = Vec::new();
     for (package, features, program) in [("isbsvc", "controller", "isbsvc-controller"), ("isbsvc-webhook", "", "isbsvc-webhook")] {
         say(format!("cargo build -p {package} --bin {program}"));
-        let binary = compile(package, features, program, profile)?;
+        let binary = compile(package, features, program, profile == Profile::Release)?;
         say(format!("localhost/{program}:dev"));
         archives.push(Image::of_program(format!("localhost/{program}:dev"), &binary)?.archive(&cache)?);
     }
     Ok(archives)
-}
-
-fn compile(package: &str, features: &str, program: &str, profile: Profile) -> Result<PathBuf> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut arguments = vec!["build", "--locked", "--quiet", "-p", package, "--bin", program, "--message-format=json-render-diagnostics"];
-    if !features.is_empty() {
-        arguments.extend(["--features", features]);
-    }
-    if profile == Profile::Release {
-        arguments.push("--release");
-    }
-    let mut command = command(&cargo, &arguments);
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit());
-    let out = command.output().with_context(|| format!("cannot run {cargo}"))?;
-    if !out.status.success() {
-        bail!("`cargo {}` failed ({})", arguments.join(" "), out.status);
-    }
-    let messages = String::from_utf8_lossy(&out.stdout);
-    let executable = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_it = message["reason"] == "compiler-artifact" && message["target"]["name"] == program;
-        is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
-    });
-    executable.with_context(|| format!("cargo did not say where it put {program}"))
 }

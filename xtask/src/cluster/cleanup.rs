@@ -38,7 +38,9 @@ pub fn stop(state: &Path, addresses: Option<Addresses>) -> Result<()> {
 /// Removes the cluster's folder.
 pub fn forget(state: &Path) -> Result<()> {
     match fs::remove_dir_all(state) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", state.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", state.display()))
+        }
         _ => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::addresses::MAX_NODES;
 use super::catalogue::Profile;
-use super::{Load, Options, Running, addresses, down, load, node, prerequisites, prepare, running, state, up};
+use super::{Load, Options, Running, addresses, down, load, node, prepare, prerequisites, running, state, up};
 
 /// What to do with a cluster.
 #[derive(Subcommand)]
@@ -131,7 +131,8 @@ fn status(name: &str, format: Format) -> Result<()> {
     let a = addresses::Addresses::new(record.index);
     match format {
         Format::Json => {
-            let programs: Vec<Value> = programs.iter().map(|(place, program, pid)| json!({"place": place, "program": program, "pid": pid})).collect();
+            let programs: Vec<Value> =
+                programs.iter().map(|(place, program, pid)| json!({"place": place, "program": program, "pid": pid})).collect();
             let nodes: Vec<Value> = nodes.iter().map(|(node, ready)| json!({"name": node, "ready": ready})).collect();
             let status = json!({
                 "name": name, "running": live.is_some(), "phase": record.phase, "index": record.index, "kubeconfig": folder.join("kubeconfig"),
@@ -180,7 +181,9 @@ fn logs(name: &str, component: Option<&str>, node: Option<&str>, tail: u32, foll
     }
     files.sort();
     let Some(component) = component else {
-        files.iter().for_each(|file| println!("{file}"));
+        for file in files {
+            println!("{file}");
+        }
         return Ok(());
     };
     if !files.iter().any(|file| file == component) {

@@ -31,7 +31,9 @@ pub fn write(state: &Path, name: &str, addresses: Addresses, nodes: u8) -> Resul
     write_json(&state.join("local-path.json"), &paths)?;
     fs::write(state.join("Corefile"), corefile(state, addresses))?;
 
-    for (file, user) in [("kubeconfig", "admin"), ("kcm.kubeconfig", "kcm"), ("scheduler.kubeconfig", "scheduler"), ("proxy.kubeconfig", "proxy")] {
+    for (file, user) in
+        [("kubeconfig", "admin"), ("kcm.kubeconfig", "kcm"), ("scheduler.kubeconfig", "scheduler"), ("proxy.kubeconfig", "proxy")]
+    {
         write_kubeconfig(state, &state.join(file), name, addresses, user)?;
     }
     // The name of a node that exists: kube-proxy waits for its own node before it programs any rule.

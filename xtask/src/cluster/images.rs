@@ -215,7 +215,13 @@ mod tests {
         entries.push(Entry::Folder("bin".into(), 0o755));
         entries.push(Entry::Text("bin/tool".into(), text.into()));
         entries.push(Entry::Link("bin/other".into(), "tool".into()));
-        Image { reference: "localhost/sample:1".into(), entries, entrypoint: vec!["/bin/tool".into()], user: NOBODY.into(), ..Image::default() }
+        Image {
+            reference: "localhost/sample:1".into(),
+            entries,
+            entrypoint: vec!["/bin/tool".into()],
+            user: NOBODY.into(),
+            ..Image::default()
+        }
     }
 
     #[test]

@@ -54,35 +54,42 @@ fn inside(namespace: &str, program: &str, arguments: &[&str], input: &str) -> Re
 }
 
 fn control_plane_links(a: Addresses, node_files: &[String]) -> String {
-    let mut batch = format!("link add br0 type bridge\naddr add {}/24 dev br0\nlink set br0 up\n", a.control_plane());
+    let mut lines =
+        vec!["link add br0 type bridge".to_owned(), format!("addr add {}/24 dev br0", a.control_plane()), "link set br0 up".to_owned()];
     // The API server's calls to Services are redirected after the first routing decision, which needs a route to exist.
-    batch += &format!("route add {} dev br0\n", a.services());
+    lines.push(format!("route add {} dev br0", a.services()));
     for (node, file) in (1..).zip(node_files) {
         let name = node_name(node);
-        batch += &format!("link add {name} type veth peer name eth0 netns {file}\nlink set {name} master br0 up\n");
-        batch += &format!("route add {} via {}\n", a.pods_of(node), a.node(node));
+        lines.push(format!("link add {name} type veth peer name eth0 netns {file}"));
+        lines.push(format!("link set {name} master br0 up"));
+        lines.push(pod_route(a, node));
     }
-    batch
+    batch(&lines)
 }
 
 fn node_links(a: Addresses, node: u8, nodes: u8) -> String {
-    let mut batch = format!("addr add {}/24 dev eth0\nlink set eth0 up\nroute add default via {}\n", a.node(node), a.control_plane());
-    for other in (1..=nodes).filter(|other| *other != node) {
-        batch += &format!("route add {} via {}\n", a.pods_of(other), a.node(other));
-    }
-    batch
+    let mut lines = vec![format!("addr add {}/24 dev eth0", a.node(node)), "link set eth0 up".to_owned()];
+    lines.push(format!("route add default via {}", a.control_plane()));
+    lines.extend((1..=nodes).filter(|other| *other != node).map(|other| pod_route(a, other)));
+    batch(&lines)
 }
 
 // Pod networks are routed straight to their nodes: replies come from there, and the control plane's connection tracking would drop half-seen ones.
 fn host_links(a: Addresses, nodes: u8, control_plane: &str) -> String {
     let interface = a.host_interface();
-    let mut batch = format!("link add {interface} type veth peer name host netns {control_plane}\n");
-    batch += &format!("addr add {}/24 dev {interface}\nlink set {interface} up\n", a.host());
-    batch += &format!("route add {} via {}\n", a.services(), a.control_plane());
-    for node in 1..=nodes {
-        batch += &format!("route add {} via {}\n", a.pods_of(node), a.node(node));
-    }
-    batch
+    let mut lines = vec![format!("link add {interface} type veth peer name host netns {control_plane}")];
+    lines.extend([format!("addr add {}/24 dev {interface}", a.host()), format!("link set {interface} up")]);
+    lines.push(format!("route add {} via {}", a.services(), a.control_plane()));
+    lines.extend((1..=nodes).map(|node| pod_route(a, node)));
+    batch(&lines)
+}
+
+fn pod_route(a: Addresses, node: u8) -> String {
+    format!("route add {} via {}", a.pods_of(node), a.node(node))
+}
+
+fn batch(lines: &[String]) -> String {
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -98,9 +98,10 @@ pub fn programs(all: &[Process], state: &Path) -> Vec<(String, String, u32)> {
         }
         // A node's programs read their configuration from the node's folder.
         let below_state = |word: &String| Path::new(word).strip_prefix(state).ok().and_then(|rest| rest.iter().next().map(PathBuf::from));
-        let of_node = process.words[1..].iter().filter_map(below_state).filter_map(|first| first.to_str().map(str::to_owned)).find(|first| {
-            first.strip_prefix('n').is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
-        });
+        let of_node =
+            process.words[1..].iter().filter_map(below_state).filter_map(|first| first.to_str().map(str::to_owned)).find(|first| {
+                first.strip_prefix('n').is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+            });
         let file = program.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
         programs.push((of_node.unwrap_or_else(|| "cp".to_owned()), file, process.pid));
     }

@@ -32,7 +32,8 @@ pub fn write(folder: &Path, addresses: Addresses, nodes: u8) -> Result<()> {
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         write_pair(folder, file, &leaf.signed_by(&key, &issuer)?.pem(), &key)
     };
-    let api = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1"];
+    let api =
+        ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1"];
     let mut api: Vec<String> = api.map(str::to_owned).into();
     api.extend([addresses.kubernetes_service().to_string(), addresses.control_plane().to_string()]);
     leaf("apiserver", "kube-apiserver", Some("kube"), api)?;

@@ -32,7 +32,9 @@ pub fn is_root() -> bool {
 /// An error unless this process is root.
 pub fn require_root(verb: &str) -> Result<()> {
     if !is_root() {
-        bail!("`cargo xtask cluster {verb}` needs root, for namespaces and mounts; without root, use a cluster of yours: `cargo xtask demo --context NAME`");
+        bail!(
+            "`cargo xtask cluster {verb}` needs root, for namespaces and mounts; without root, use a cluster of yours: `cargo xtask demo --context NAME`"
+        );
     }
     Ok(())
 }

@@ -50,7 +50,13 @@ pub const ALL: [Program; 7] = [
     Program { name: "local-path-provisioner", files: &["local-path-provisioner"], link_flags: "-s -w", tags: "", expected: 60 },
     Program { name: "nats-server-2.10", files: &["nats-server"], link_flags: "-s -w", tags: "", expected: 15 },
     Program { name: "nats-server-2.12", files: &["nats-server"], link_flags: "-s -w", tags: "", expected: 15 },
-    Program { name: "config-reloader", files: &["nats-server-config-reloader"], link_flags: "-s -w", tags: "", expected: 5 },
+    Program {
+        name: "config-reloader",
+        files: &["nats-server-config-reloader"],
+        link_flags: "-s -w -X main.Version=0.22.4",
+        tags: "",
+        expected: 5,
+    },
 ];
 
 /// Where each program was built to.
@@ -93,7 +99,11 @@ pub fn build() -> Result<Built> {
             lock.lock()?;
         }
         let total: u64 = missing.iter().map(|(program, _)| program.expected).sum();
-        println!("  {count} programs are not built yet: about {} min on 2 cores, once; they are kept in {}", total.div_ceil(60), bin.display());
+        println!(
+            "  {count} programs are not built yet: about {} min on 2 cores, once; they are kept in {}",
+            total.div_ceil(60),
+            bin.display()
+        );
         for (number, (program, folder)) in (1..).zip(&missing) {
             if !complete(program, folder) {
                 build_one(program, folder, number, count)?;

@@ -68,7 +68,10 @@ pub fn folder(name: &str) -> Result<PathBuf> {
 pub fn read(folder: &Path) -> Result<Option<Record>> {
     let path = folder.join("cluster.json");
     match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is damaged", path.display())),
+        Ok(text) => match serde_json::from_slice::<Record>(&text) {
+            Ok(record) if record.index < MAX_CLUSTERS => Ok(Some(record)),
+            _ => bail!("{} is damaged; `cargo xtask cluster down` for that name removes the cluster", path.display()),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -127,7 +130,10 @@ pub fn register(name: &str, nodes: u8) -> Result<Record> {
     }
     let free = lowest_free(&taken, |index| Path::new("/sys/class/net").join(Addresses::new(index).host_interface()).exists());
     let Some(index) = free else {
-        bail!("all {MAX_CLUSTERS} places for clusters are taken ({}); `cargo xtask cluster down --name NAME` frees one", names()?.join(", "));
+        bail!(
+            "all {MAX_CLUSTERS} places for clusters are taken ({}); `cargo xtask cluster down --name NAME` frees one",
+            names()?.join(", ")
+        );
     };
     let record = Record { index, nodes, phase: Phase::Starting };
     write(&folder(name)?, &record)?;
