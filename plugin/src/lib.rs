@@ -1,1 +1,80 @@
-//! kubectl isbsvc.
+//! `kubectl isbsvc`: create, inspect, check and operate inter-step buffer services.
+//!
+//! A command reads facts through [`isbsvc::observe`], builds one model ([`model`]) and shows it ([`render`]): text, JSON and YAML cannot disagree,
+//! because they show the same model.
+
+pub mod args;
+pub mod commands;
+pub mod connection;
+pub mod exit;
+pub mod inspect;
+pub mod model;
+pub mod render;
+pub mod services;
+pub mod terminal;
+pub mod watch;
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Code, Outcome};
+
+/// Runs one command line, program name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Code {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let name = args::program_name(arguments.first().map(OsString::as_os_str));
+    let cli = match args::parse(arguments, &name) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    log(cli.connection.verbosity);
+    match carry_out(cli, &name) {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                let word = if failure.code == Code::Interrupted { "interrupted" } else { "error" };
+                terminal::say(&format!("{word}: {}", terminal::clean(&failure.message)));
+            }
+            failure.code
+        }
+    }
+}
+
+fn carry_out(cli: Cli, name: &str) -> Outcome {
+    let Cli { command, connection, color } = cli;
+    let colours = color.on();
+    match command {
+        Command::Create(create) => create.run(&connection, name),
+        Command::List(list) => list.run(&connection, colours),
+        Command::Status(status) => status.run(&connection, colours, name),
+        Command::Describe(describe) => describe.run(&connection, colours),
+        Command::Render(render) => render.run(&connection),
+        Command::Diff(diff) => diff.run(&connection, colours),
+        Command::Reconcile(reconcile) => reconcile.run(&connection, colours),
+        Command::Version(version) => version.run(&connection),
+        Command::Completion(completion) => completion.run(name),
+        Command::Complete(complete) => complete.run(&connection, name),
+    }
+}
+
+/// A line that cannot be read is a usage error: 1, because 2 says "unhealthy". Help and version are answers.
+fn usage(error: &clap::Error) -> Code {
+    use clap::error::ErrorKind;
+    let is_answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // A reader that went away is no fault, and a lost complaint cannot be helped.
+    let _ = error.print();
+    if is_answer { Code::Fine } else { Code::NoAnswer }
+}
+
+fn log(verbosity: Option<u8>) {
+    let filter = match verbosity {
+        None | Some(0..=3) => return,
+        Some(4..=5) => "isbsvc=debug,kubectl_isbsvc=debug",
+        Some(6..=7) => "isbsvc=debug,kubectl_isbsvc=debug,kube=debug,kube_client=debug",
+        Some(_) => "debug",
+    };
+    let colours = std::io::stderr().is_terminal();
+    // A second run in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+}

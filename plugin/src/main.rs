@@ -1,2 +1,5 @@
-//! kubectl-isbsvc.
-fn main() {}
+//! `kubectl-isbsvc`: create, inspect, check and operate inter-step buffer services.
+
+fn main() -> std::process::ExitCode {
+    kubectl_isbsvc::run(std::env::args_os()).into()
+}

@@ -1,0 +1,205 @@
+//! The command line.
+
+pub mod duration;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::commands::{completion, create, describe, diff, list, reconcile, render, status, version};
+use crate::connection::Connection;
+use crate::terminal::Color;
+
+/// The name that examples are written with; replaced where the program was installed under another.
+pub const NAME: &str = "kubectl isbsvc";
+
+/// Create, inspect, check and operate Numaflow's inter-step buffer services
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Which cluster.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Colours in text output
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    pub color: Color,
+}
+
+const AFTER_HELP: &str = "Examples:
+  kubectl isbsvc create --volume-size 20Gi --wait
+  kubectl isbsvc status
+  kubectl isbsvc list -A
+
+Exit codes: 0 fine, 1 could not answer, 2 answered and not as it should be, 124 timeout, 130 interrupted.
+Every connection flag of kubectl is listed by --help of a command.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a service
+    Create(Box<create::Create>),
+    /// List services and how they are
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    /// Show how a service is, from inside its servers, with a verdict first
+    Status(status::Status),
+    /// Show a service, its settings, its objects and its events
+    Describe(describe::Describe),
+    /// Print every object that a service consists of
+    Render(render::Render),
+    /// Show what reconciliation would change
+    Diff(diff::Diff),
+    /// Carry out one reconciliation from here, in place of the controller
+    Reconcile(reconcile::Reconcile),
+    /// Print versions of the plugin and of what runs in the cluster
+    Version(version::Version),
+    /// Print a completion script
+    Completion(completion::Completion),
+    /// Candidates for the word under the cursor, for kubectl's completion.
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(completion::Complete),
+}
+
+/// The command line's definition, with the name that the program was called by.
+pub fn definition(name: &str) -> clap::Command {
+    let command = Cli::command().name(NAME).bin_name(name).display_name(name);
+    if name == NAME { command } else { renamed(command, name) }
+}
+
+fn renamed(mut command: clap::Command, name: &str) -> clap::Command {
+    if let Some(help) = command.get_after_help().map(ToString::to_string) {
+        command = command.after_help(help.replace(NAME, name));
+    }
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for sub in names {
+        command = command.mut_subcommand(sub, |sub| renamed(sub, name));
+    }
+    command
+}
+
+/// Reads the command line.
+pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>, name: &str) -> Result<Cli, clap::Error> {
+    let mut matches = definition(name).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// How a person calls this program: kubectl finds `kubectl-a-b` as `kubectl a b`, and `kubectl-a_b` as `kubectl a-b`.
+pub fn program_name(argv0: Option<&std::ffi::OsStr>) -> String {
+    let file = argv0.map(std::path::Path::new).and_then(std::path::Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    match file {
+        Some(file) => match file.strip_prefix("kubectl-") {
+            Some(plugin) => format!("kubectl {}", plugin.replace('-', " ").replace('_', "-")),
+            None => file,
+        },
+        None => NAME.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_has_no_contradiction() {
+        definition(NAME).debug_assert();
+    }
+
+    #[test]
+    fn the_program_is_shown_as_it_is_called() {
+        let name = |argv0: &str| program_name(Some(std::ffi::OsStr::new(argv0)));
+        assert_eq!(name("/usr/local/bin/kubectl-isbsvc"), "kubectl isbsvc");
+        assert_eq!(name("kubectl-numaflow_isbsvc"), "kubectl numaflow-isbsvc");
+        assert_eq!(name("isbsvc.exe"), "isbsvc");
+        assert_eq!(program_name(None), "kubectl isbsvc");
+        let mut other = definition("kubectl numaflow-isbsvc");
+        let help = other.find_subcommand_mut("status").unwrap().render_help().to_string();
+        assert!(help.contains("kubectl numaflow-isbsvc status") && !help.contains(NAME), "{help}");
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for sub in definition(NAME).get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("{NAME} {}", sub.get_name())), "{} has no example", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn every_connection_flag_of_kubectl_holds_everywhere() {
+        let flags = [
+            "-n",
+            "x",
+            "--context",
+            "x",
+            "--kubeconfig",
+            "x",
+            "--cluster",
+            "x",
+            "--user",
+            "x",
+            "--as",
+            "x",
+            "--as-group",
+            "a",
+            "--as-group",
+            "b",
+            "--as-uid",
+            "x",
+            "-s",
+            "x",
+            "--token",
+            "x",
+            "--certificate-authority",
+            "x",
+            "--client-certificate",
+            "x",
+            "--client-key",
+            "x",
+            "--tls-server-name",
+            "x",
+            "--insecure-skip-tls-verify",
+            "--request-timeout",
+            "5s",
+            "-v",
+            "6",
+            "--color",
+            "never",
+        ];
+        for command in ["create", "list", "status", "describe", "render", "diff", "reconcile", "version"] {
+            let line = ["kubectl-isbsvc", command].into_iter().chain(flags).map(Into::into);
+            let cli = parse(line, NAME).unwrap_or_else(|error| panic!("{command}: {error}"));
+            assert_eq!(cli.connection.as_group, ["a", "b"]);
+            let before = ["kubectl-isbsvc"].into_iter().chain(flags).chain([command]).map(Into::into);
+            assert!(parse(before, NAME).is_ok(), "{command} after its flags");
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let cli = parse(["x", "list", "--token", "geheim"].map(Into::into), NAME).unwrap();
+        assert!(!format!("{cli:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn what_is_not_a_flag_or_a_format_is_refused() {
+        for line in [
+            vec!["list", "-o", "typo"],
+            vec!["status", "-o", "name"],
+            vec!["status", "--interval", "0"],
+            vec!["status", "--via", "carrier-pigeon"],
+            vec!["status", "a", "b"],
+            vec!["create", "--dry-run", "maybe"],
+            vec!["create", "--replicas", "three"],
+            vec!["create", "-f", "x", "--replicas", "3"],
+            vec!["reconcile", "--dry-run=server"],
+            vec!["list", "--nope"],
+            vec!["nope"],
+            vec!["completion", "tcsh"],
+            vec!["list", "-v", "11"],
+        ] {
+            let words = std::iter::once("x").chain(line.iter().copied()).map(Into::into);
+            assert!(parse(words, NAME).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One verb a file: what may be asked, and how it is answered.
+
+pub mod completion;
+pub mod create;
+pub mod describe;
+pub mod diff;
+pub mod list;
+pub mod reconcile;
+pub mod render;
+pub mod status;
+pub mod version;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use isbsvc::controller_config::ControllerConfig;
+
+use crate::exit::Failure;
+
+/// Where the controller configuration is.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigSource {
+    /// Namespace of the controller, where its configuration is
+    #[arg(long, value_name = "NAMESPACE", default_value = "numaflow-system")]
+    pub controller_namespace: String,
+    /// Controller configuration from a file (controller-config.yaml, or its ConfigMap) instead of the cluster's
+    #[arg(long, value_name = "FILE")]
+    pub controller_config: Option<PathBuf>,
+}
+
+/// Whether anything is really changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// It is.
+    #[default]
+    None,
+    /// Nothing is sent.
+    Client,
+    /// It is sent, checked by the API server and its webhooks, and not kept.
+    Server,
+}
+
+/// What `--wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// Pipelines may use the service, and its servers say so too.
+    Healthy,
+}
+
+/// Text or data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+impl ConfigSource {
+    /// The configuration from the file that was named; `None` where none was.
+    pub fn from_file(&self) -> Result<Option<ControllerConfig>, Failure> {
+        let Some(path) = &self.controller_config else { return Ok(None) };
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::no_answer(format!("cannot read --controller-config {shown}: {error}")))?;
+        let text = crate::services::config_text(&text).unwrap_or(text);
+        ControllerConfig::parse(&text)
+            .map(Some)
+            .map_err(|error| Failure::no_answer(format!("the controller configuration {shown} is not right: {error}")))
+    }
+}

@@ -1,0 +1,90 @@
+//! What reconciliation would change.
+
+use clap::Args;
+use isbsvc::apply::{self, Look, Secrets};
+use isbsvc::controller_config::ControllerConfig;
+use isbsvc::plan::Action;
+use isbsvc::servers::Reach;
+
+use super::{ConfigSource, TextFormat};
+use crate::connection::{Connection, Session};
+use crate::exit::{Code, Failure, Outcome};
+use crate::model::difference::Difference;
+use crate::render;
+use crate::services::{self, Found};
+use crate::terminal::{note, print, warn};
+
+/// Flags of `diff`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  kubectl isbsvc diff
+  kubectl isbsvc diff prod -n pipelines -o json
+  kubectl isbsvc diff --status
+
+It compares what a controller would write with what is there, and writes nothing. What Secrets hold is never shown.
+Exit codes: 0 no difference, 2 differences, 1 could not answer, 130 interrupted. (kubectl diff says 1 for differences; here 1 is always a failure.)")]
+pub struct Diff {
+    /// Name of the service; \"default\" or the only one of the namespace where it is left out
+    pub name: Option<String>,
+    /// Where the controller configuration is.
+    #[command(flatten)]
+    pub config: ConfigSource,
+    /// How it is shown
+    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: TextFormat,
+    /// Also what would be written into the status of the service
+    #[arg(long)]
+    pub status: bool,
+}
+
+impl Diff {
+    /// Carries it out.
+    pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
+        connection.run(async move |session| self.answer(&session, colours).await)
+    }
+
+    async fn answer(self, session: &Session, colours: bool) -> Outcome {
+        let found = services::find(session, self.name.as_deref()).await?;
+        let (Look { service, observed, mut plan }, _) = prepare(session, &found, &self.config).await?;
+        if !self.status {
+            plan.actions.retain(|action| !matches!(action, Action::ApplyStatus { .. }));
+        }
+        let difference = Difference::new(&service, &observed, &plan, jiff::Timestamp::now());
+        print(&match self.output {
+            TextFormat::Text => render::difference::text(&difference, colours),
+            TextFormat::Json => render::json(&difference)?,
+            TextFormat::Yaml => render::yaml(&difference)?,
+        })?;
+        if !difference.changes.is_empty() {
+            return Ok(Code::NotAsItShould);
+        }
+        match difference.held {
+            // What holds it back may hide a difference.
+            Some(why) => Err(Failure::no_answer(format!("cannot tell: {why}"))),
+            None => {
+                if self.output == TextFormat::Text {
+                    note("no difference");
+                }
+                Ok(Code::Fine)
+            }
+        }
+    }
+}
+
+/// Plans one reconciliation, with words in place of what would be drawn; and the configuration that it was planned with.
+pub(super) async fn prepare(session: &Session, found: &Found, source: &ConfigSource) -> Result<(Look, ControllerConfig), Failure> {
+    let config = match source.from_file()? {
+        Some(config) => config,
+        None => services::controller_config(session, &source.controller_namespace).await?,
+    };
+    if config.instance != found.service.instance() {
+        warn(&format!(
+            "the service belongs to the controller instance {:?}, and the controller configuration is that of {:?}",
+            found.service.instance(),
+            config.instance
+        ));
+    }
+    let reach = Some(Reach::PortForward(session.client.clone()));
+    let look = apply::look(&session.client, &session.namespace, found.service.name(), &config, reach, Secrets::Placeholders).await;
+    Ok((look.map_err(|error| Failure::no_answer(error.to_string()))?, config))
+}
