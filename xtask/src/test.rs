@@ -1,0 +1,161 @@
+//! `cargo xtask test`: format, lints, and every test.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cluster::{self, Load, catalogue::Profile};
+use crate::install::{Images, Kubectl, install};
+use crate::repository::{self, cargo};
+
+/// What to test.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only what needs no cluster
+    #[arg(long)]
+    no_cluster: bool,
+    /// Leave the cluster running, for a look or for another run
+    #[arg(long)]
+    keep_cluster: bool,
+}
+
+/// The cluster that the tests make; beside one for a demo.
+const CLUSTER: &str = "test";
+
+/// Packages with the features under which each is checked and tested. Each by itself, because features unify over a workspace.
+const PACKAGES: &[(&str, &str)] = &[
+    ("isbsvc", ""),
+    ("isbsvc", "controller"),
+    ("isbsvc-certs", "issue,serve"),
+    ("isbsvc-webhook", ""),
+    ("kubectl-isbsvc", ""),
+    ("isbsvc-tests", ""),
+    ("xtask", ""),
+];
+
+#[derive(Default)]
+struct Tally {
+    passed: u32,
+    failed: Vec<String>,
+    skipped: u32,
+}
+
+impl Tally {
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        println!("── {name}");
+        let began = Instant::now();
+        match work() {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                self.failed.push(name.to_owned());
+            }
+        }
+        println!("   {:.0} s", began.elapsed().as_secs_f64());
+    }
+}
+
+/// Runs everything; what failed does not keep the rest from running.
+pub fn run(options: &Options) -> Result<()> {
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    tally.step("format", || cargo_step(&["fmt", "--all", "--check"]));
+    tally.step("law pure-core", pure_core);
+    for (package, features) in PACKAGES {
+        tally.step(&format!("lints of {package} {features}"), || {
+            cargo_step(&["clippy", "--locked", "--quiet", "-p", package, "--features", features, "--all-targets", "--", "-D", "warnings"])
+        });
+    }
+    for (package, features) in PACKAGES.iter().filter(|(package, features)| !(*package == "isbsvc" && features.is_empty())) {
+        // The cluster test is a target of its own, and runs below.
+        tally.step(&format!("tests of {package}"), || cargo_step(&["test", "--locked", "--quiet", "-p", package, "--features", features]));
+    }
+    if options.no_cluster || !cluster_possible() {
+        tally.skipped += 1;
+        println!("skipped: tests on a real cluster; as root on Linux, `cargo xtask test` makes one");
+    } else {
+        tally.step("tests on a real cluster", || on_a_cluster(options.keep_cluster));
+    }
+    println!("in {:.0} s", began.elapsed().as_secs_f64());
+    for name in &tally.failed {
+        println!("failed: {name}");
+    }
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed.len(), tally.skipped);
+    if !tally.failed.is_empty() {
+        bail!("{} of the steps failed", tally.failed.len());
+    }
+    if tally.skipped > 0 && std::env::var_os("CI").is_some() {
+        bail!("with CI set, a skipped test is a failure");
+    }
+    Ok(())
+}
+
+fn cargo_step(arguments: &[&str]) -> Result<()> {
+    let status = cargo(arguments).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("`cargo {}` failed ({status})", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Law pure-core: the library without features pulls in neither a runtime nor a client.
+fn pure_core() -> Result<()> {
+    let out = cargo(&["tree", "--locked", "-p", "isbsvc", "--no-default-features", "-e", "normal", "--prefix", "none"]).output()?;
+    let tree = String::from_utf8_lossy(&out.stdout);
+    anyhow::ensure!(out.status.success() && tree.contains("k8s-openapi"), "cargo tree failed: {}", String::from_utf8_lossy(&out.stderr));
+    for banned in ["tokio", "kube-client", "hyper", "rand"] {
+        anyhow::ensure!(!tree.lines().any(|line| line.split(' ').next() == Some(banned)), "the pure core depends on {banned}");
+    }
+    Ok(())
+}
+
+fn cluster_possible() -> bool {
+    cfg!(target_os = "linux") && cluster::prerequisites::is_root()
+}
+
+fn on_a_cluster(keep: bool) -> Result<()> {
+    let running = cluster::up(&cluster::Options { name: CLUSTER.to_owned(), nodes: 1 })?;
+    let result = (|| {
+        cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
+        let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
+        let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
+        let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
+        install(&kubectl, &images, Some(&local_config()), |line| println!("$ {line}"))?;
+        let status = cargo(&[
+            "test",
+            "--locked",
+            "--quiet",
+            "-p",
+            "isbsvc-tests",
+            "--features",
+            "cluster",
+            "--test",
+            "cluster",
+            "--",
+            "--nocapture",
+        ])
+        .env("ISBSVC_TEST_KUBECONFIG", &running.kubeconfig)
+        .env("ISBSVC_TEST_KUBECTL", running.bin.join("kubectl"))
+        .env("ISBSVC_TEST_PLUGIN", &plugin)
+        .status()?;
+        if !status.success() {
+            for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {
+                let _ = kubectl.run(&["logs", "-n", crate::install::NAMESPACE, deployment, "--tail=60"]);
+            }
+            bail!("the tests on the cluster failed");
+        }
+        Ok(())
+    })();
+    if keep {
+        println!("the cluster stays: export KUBECONFIG={}", running.kubeconfig.display());
+        return result;
+    }
+    let down = cluster::down(CLUSTER, false);
+    result.and(down)
+}
+
+/// The controller configuration that names the images of the local cluster.
+pub fn local_config() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/controller-config.yaml")
+}
