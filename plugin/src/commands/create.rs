@@ -36,7 +36,7 @@ const MANAGER: &str = "kubectl-isbsvc";
 
 Exit codes: 0 created (and healthy, with --wait), 1 not created, 124 created but not healthy in time, 130 interrupted.")]
 pub struct Create {
-    /// Name; Pipelines that name none use \"default\" [default: default]
+    /// Name; Pipelines that name none use "default" [default: default]
     #[arg(conflicts_with = "file")]
     pub name: Option<String>,
     /// A file with the service, or - for standard input, instead of the flags below
@@ -89,7 +89,7 @@ impl Create {
             self.check(&found, &config)?;
             return self.show(&found.object);
         }
-        connection.run(async move |session| {
+        connection.run(async move |mut session| {
             let config = match config {
                 Some(config) => config,
                 None => services::controller_config(&session, &self.config.controller_namespace).await?,
@@ -99,7 +99,7 @@ impl Create {
             let namespace = if has_namespace { connection.namespace.as_deref() } else { Some(session.namespace.as_str()) };
             settle_namespace(&mut found, namespace)?;
             self.check(&found, &config)?;
-            let session = Session { namespace: found.service.namespace_or_empty().to_owned(), ..session };
+            found.service.namespace_or_empty().clone_into(&mut session.namespace);
             self.create(&session, &found, program).await
         })
     }

@@ -20,7 +20,7 @@ use crate::terminal::print;
 Servers are not asked and Secrets are not read; see `status` for how the servers are.
 Exit codes: 0 shown, 1 could not answer, 130 interrupted.")]
 pub struct Describe {
-    /// Name of the service; \"default\" or the only one of the namespace where it is left out
+    /// Name of the service; "default" or the only one of the namespace where it is left out
     pub name: Option<String>,
     /// How it is shown
     #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]

@@ -24,7 +24,7 @@ use crate::terminal::{note, print, warn};
 It compares what a controller would write with what is there, and writes nothing. What Secrets hold is never shown.
 Exit codes: 0 no difference, 2 differences, 1 could not answer, 130 interrupted. (kubectl diff says 1 for differences; here 1 is always a failure.)")]
 pub struct Diff {
-    /// Name of the service; \"default\" or the only one of the namespace where it is left out
+    /// Name of the service; "default" or the only one of the namespace where it is left out
     pub name: Option<String>,
     /// Where the controller configuration is.
     #[command(flatten)]

@@ -26,7 +26,7 @@ use crate::terminal::{print, warn};
 Passwords, keys and certificates are shown as <generated>; they are drawn when the service is made.
 Exit codes: 0 printed, 1 could not answer (also where a rule refuses the service), 130 interrupted.")]
 pub struct Render {
-    /// Name of the service; \"default\" or the only one of the namespace where it is left out
+    /// Name of the service; "default" or the only one of the namespace where it is left out
     #[arg(conflicts_with = "file")]
     pub name: Option<String>,
     /// A file with the service, or - for standard input

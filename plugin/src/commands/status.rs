@@ -29,7 +29,7 @@ pub(super) const DEFAULT_WAIT: &str = "5m";
 
 Exit codes: 0 healthy (or only warnings), 1 could not answer, 2 unhealthy, 124 not healthy in time, 130 interrupted.")]
 pub struct Status {
-    /// Name of the service; \"default\" or the only one of the namespace where it is left out
+    /// Name of the service; "default" or the only one of the namespace where it is left out
     pub name: Option<String>,
     /// How it is shown
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
