@@ -1,4 +1,6 @@
 //! What the tests share: fixtures, and the objects that stand for a service.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod fixtures;
 pub mod simulator;

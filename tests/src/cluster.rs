@@ -1,0 +1,158 @@
+//! A real cluster with our controller and webhook in it, which `cargo xtask test` makes: kubectl, the built plugin, a namespace for each test.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The cluster, from the environment that `cargo xtask test` sets.
+pub struct Cluster {
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    plugin: PathBuf,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Its standard output, where it went well.
+    ///
+    /// # Panics
+    /// Where it did not.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+}
+
+impl Cluster {
+    /// The cluster of this run.
+    ///
+    /// # Panics
+    /// Without one: these tests are run by `cargo xtask test`.
+    pub fn from_environment() -> Self {
+        let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run `cargo xtask test`")));
+        Self { kubeconfig: path("ISBSVC_TEST_KUBECONFIG"), kubectl: path("ISBSVC_TEST_KUBECTL"), plugin: path("ISBSVC_TEST_PLUGIN") }
+    }
+
+    /// kubectl.
+    pub fn kubectl(&self, arguments: &[&str]) -> Said {
+        said(Command::new(&self.kubectl).arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).stdin(Stdio::null()).output())
+    }
+
+    /// kubectl that reads an object.
+    ///
+    /// # Panics
+    /// Where kubectl cannot be run.
+    pub fn kubectl_stdin(&self, arguments: &[&str], input: &str) -> Said {
+        use std::io::Write as _;
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("kubectl: {error}"));
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).unwrap_or_else(|error| panic!("kubectl: {error}"));
+        }
+        said(child.wait_with_output())
+    }
+
+    /// `kubectl isbsvc`, as built.
+    pub fn isbsvc(&self, arguments: &[&str]) -> Said {
+        said(Command::new(&self.plugin).args(arguments).arg("--kubeconfig").arg(&self.kubeconfig).stdin(Stdio::null()).output())
+    }
+
+    /// An empty namespace of this name; one that an earlier run left is removed first.
+    pub fn namespace(&self, name: &str) -> Namespace<'_> {
+        self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=120s"]).ok();
+        self.kubectl(&["create", "namespace", name]).ok();
+        Namespace { cluster: self, name: name.to_owned() }
+    }
+}
+
+/// A namespace that a test works in.
+pub struct Namespace<'a> {
+    cluster: &'a Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+impl Namespace<'_> {
+    /// kubectl in the namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Said {
+        self.cluster.kubectl(&[&["-n", &self.name], arguments].concat())
+    }
+
+    /// `kubectl apply` of this YAML.
+    pub fn apply(&self, yaml: &str) -> Said {
+        self.cluster.kubectl_stdin(&["-n", &self.name, "apply", "-f", "-"], yaml)
+    }
+
+    /// `kubectl isbsvc` in the namespace.
+    pub fn isbsvc(&self, arguments: &[&str]) -> Said {
+        self.cluster.isbsvc(&[arguments, &["-n", &self.name]].concat())
+    }
+
+    /// An object.
+    ///
+    /// # Panics
+    /// Where it is not there.
+    #[track_caller]
+    pub fn get(&self, what: &str) -> Value {
+        let text = self.kubectl(&["get", what, "-o", "json"]).ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// The value of a key of a Secret.
+    ///
+    /// # Panics
+    /// Where it is not there.
+    #[track_caller]
+    pub fn secret(&self, reference: &Value) -> String {
+        use base64::Engine as _;
+        let (name, key) = (reference["name"].as_str().unwrap_or_default(), reference["key"].as_str().unwrap_or_default());
+        let secret = self.get(&format!("secret/{name}"));
+        let encoded = secret["data"][key].as_str().unwrap_or_default();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_else(|error| panic!("{name} {key}: {error}"));
+        String::from_utf8(bytes).unwrap_or_else(|error| panic!("{name} {key}: {error}"))
+    }
+}
+
+impl Drop for Namespace<'_> {
+    fn drop(&mut self) {
+        // Not waited for: the next test has a namespace of its own, and the cluster goes at the end.
+        self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
+    }
+}
+
+/// Asks until the answer is yes.
+///
+/// # Panics
+/// After `limit`, with what was waited for and the last answer.
+#[track_caller]
+pub fn eventually(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<(), String>) {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(()) => return,
+            Err(last) => assert!(began.elapsed() < limit, "{what}: not within {} s: {last}", limit.as_secs()),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn said(output: std::io::Result<Output>) -> Said {
+    let output = output.unwrap_or_else(|error| panic!("a command of the test cannot be run: {error}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
