@@ -82,3 +82,12 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub const LOOK_AT_FILE: Duration = Duration::from_secs(10);
 /// Largest file of configuration, bytes: a `ConfigMap` holds no more.
 pub const FILE: u64 = 1024 * 1024;
+
+/// How long a Lease holds without being renewed: what a dead controller costs at most before another one goes on.
+pub const LEASE_TERM: Duration = Duration::from_secs(15);
+/// Between two renewals of the Lease.
+pub const LEASE_RENEW: Duration = Duration::from_secs(4);
+/// Without a renewal for this long, the holder stops by itself, before another one can begin.
+pub const LEASE_DEADLINE: Duration = Duration::from_secs(10);
+/// Between two attempts to take a Lease that somebody else holds.
+pub const LEASE_RETRY: Duration = Duration::from_secs(2);

@@ -3,6 +3,8 @@
 
 mod direct;
 mod pipelines;
+#[cfg(test)]
+pub(crate) mod scripted;
 #[cfg(feature = "controller")]
 mod stores;
 mod words;

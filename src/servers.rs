@@ -10,7 +10,8 @@ mod reach;
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, timeout_at};
 
@@ -54,17 +55,25 @@ pub async fn ask(reach: &Reach, pod: &Pod, questions: Questions) -> Fact<Server>
 /// asked, by name.
 pub async fn ask_all(reach: &Reach, pods: &[Pod], questions: Questions) -> BTreeMap<String, Fact<Server>> {
     let deadline = Instant::now() + limits::SERVERS_TOTAL;
-    futures::stream::iter(pods.iter().filter(|pod| can_answer(pod)))
-        .map(|pod| async move {
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            let fact = timeout_at(deadline, ask(reach, pod, questions)).await.unwrap_or_else(|_| {
-                Fact::Unknown(format!("pod {name}: not answered within the {} s that all servers have together", limits::SERVERS_TOTAL.as_secs()))
-            });
-            (name, fact)
-        })
-        .buffer_unordered(limits::SERVER_REQUESTS_AT_ONCE)
-        .collect()
-        .await
+    let mut questioned = Vec::with_capacity(pods.len());
+    for pod in pods {
+        if can_answer(pod) {
+            questioned.push(ask_by(reach, pod, questions, deadline));
+        }
+    }
+    futures::stream::iter(questioned).buffer_unordered(limits::SERVER_REQUESTS_AT_ONCE).collect().await
+}
+
+/// [`ask`], until the time of all servers is over.
+fn ask_by<'a>(reach: &'a Reach, pod: &'a Pod, questions: Questions, deadline: Instant) -> BoxFuture<'a, (String, Fact<Server>)> {
+    let asked = async move {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let fact = timeout_at(deadline, ask(reach, pod, questions)).await.unwrap_or_else(|_| {
+            Fact::Unknown(format!("pod {name}: not answered within the {} s that all servers have together", limits::SERVERS_TOTAL.as_secs()))
+        });
+        (name, fact)
+    };
+    asked.boxed()
 }
 
 /// The questions go one after the other over one connection, so that a server never has more than one of ours under way.

@@ -103,7 +103,9 @@ async fn carry(client: &Client, service: &InterStepBufferService, action: &Actio
             match send(client, target.attempt("set the finalizers of"), request, false).await {
                 Ok(()) => Ok(target.carried(Verb::Configured)),
                 // A `test` that fails is answered 422; an object that is gone has no finalizers any more. Both mean: look again.
-                Err(Failure { not_found, error }) if not_found || error.category == Category::Refused => Err(ApplyError { category: Category::Conflict, ..error }),
+                Err(Failure { not_found, error }) if not_found || error.category == Category::Refused => {
+                    Err(ApplyError { category: Category::Conflict, ..error })
+                }
                 Err(failure) => Err(failure.error),
             }
         }
@@ -140,8 +142,10 @@ fn guarded(object: &Value, precondition: &Precondition) -> Value {
 /// `add` replaces the list where there is one and makes it where there is none.
 fn finalizer_patch(finalizers: &[String], precondition: &Precondition) -> Result<Patch<()>, String> {
     let tests = [("/metadata/uid", &precondition.uid), ("/metadata/resourceVersion", &precondition.resource_version)];
-    let mut operations: Vec<_> =
-        tests.into_iter().filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value }))).collect();
+    let mut operations: Vec<_> = tests
+        .into_iter()
+        .filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value })))
+        .collect();
     operations.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
     serde_json::from_value(Value::Array(operations)).map(Patch::Json).map_err(|error| error.to_string())
 }
@@ -158,7 +162,13 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn child(kind: ChildKind, namespace: &'a str, name: &'a str) -> Self {
-        Self { kind: kind.kind(), namespace, name, path: path(kind.api_version(), namespace, kind.plural()), secret: kind == ChildKind::Secret }
+        Self {
+            kind: kind.kind(),
+            namespace,
+            name,
+            path: path(kind.api_version(), namespace, kind.plural()),
+            secret: kind == ChildKind::Secret,
+        }
     }
 
     fn service(service: &'a InterStepBufferService) -> Self {
@@ -197,15 +207,22 @@ impl From<Failure> for ApplyError {
 }
 
 /// The answer is the object as it stands now; the watch brings it as well, so it is not read.
-async fn send(client: &Client, attempted: String, request: Result<Request<Vec<u8>>, kube::core::request::Error>, secret: bool) -> Result<(), Failure> {
+async fn send(
+    client: &Client,
+    attempted: String,
+    request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    secret: bool,
+) -> Result<(), Failure> {
     let request = match request {
         Ok(request) => request,
-        Err(error) => return Err(Failure { not_found: false, error: ApplyError { attempted, category: Category::Refused, why: error.to_string() } }),
+        Err(error) => {
+            return Err(Failure { not_found: false, error: ApplyError { attempted, category: Category::Refused, why: error.to_string() } });
+        }
     };
     match timeout(limits::API_REQUEST, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
-            let not_found = matches!(&error, kube::Error::Api(status) if status.is_not_found());
+            let not_found = matches!(&error, kube::Error::Api(status) if status.code == 404);
             Err(Failure { not_found, error: ApplyError::kube(attempted, &error, secret) })
         }
         Err(_) => Err(Failure { not_found: false, error: ApplyError::timeout(attempted, limits::API_REQUEST) }),

@@ -71,8 +71,14 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Need; 6] =
-        [Need::ClientUser, Need::ClientPassword, Need::SystemPassword, Need::EncryptionKey, Need::ServerCertificate, Need::ClusterCertificate];
+    const ALL: [Need; 6] = [
+        Need::ClientUser,
+        Need::ClientPassword,
+        Need::SystemPassword,
+        Need::EncryptionKey,
+        Need::ServerCertificate,
+        Need::ClusterCertificate,
+    ];
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -103,13 +109,19 @@ mod tests {
     fn certificates_name_the_service_and_its_pods() {
         let material = draw(&ALL, "default", "pl", now()).unwrap();
         let names = |pair: &Option<CertificatePair>| Facts::read(pair.as_ref().unwrap().certificate.as_bytes()).unwrap().dns_names;
-        assert_eq!(names(&material.server_certificate), [
-            "isbsvc-default-js-svc.pl.svc",
-            "isbsvc-default-js-svc.pl.svc.cluster.local",
-            "*.isbsvc-default-js-svc.pl.svc",
-            "*.isbsvc-default-js-svc.pl.svc.cluster.local"
-        ]);
-        assert_eq!(names(&material.cluster_certificate), ["*.isbsvc-default-js-svc.pl.svc", "*.isbsvc-default-js-svc.pl.svc.cluster.local"]);
+        assert_eq!(
+            names(&material.server_certificate),
+            [
+                "isbsvc-default-js-svc.pl.svc",
+                "isbsvc-default-js-svc.pl.svc.cluster.local",
+                "*.isbsvc-default-js-svc.pl.svc",
+                "*.isbsvc-default-js-svc.pl.svc.cluster.local"
+            ]
+        );
+        assert_eq!(
+            names(&material.cluster_certificate),
+            ["*.isbsvc-default-js-svc.pl.svc", "*.isbsvc-default-js-svc.pl.svc.cluster.local"]
+        );
         let (server, cluster) = (material.server_certificate.unwrap(), material.cluster_certificate.unwrap());
         assert!(server.authority != cluster.authority, "clients and servers trust different authorities");
         assert!(Facts::read(server.certificate.as_bytes()).unwrap().days_left(now()) >= 3649);

@@ -1,7 +1,7 @@
 use std::fmt::Debug;
-use std::future::Future;
 
-use futures::join;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, join};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -37,6 +37,7 @@ pub async fn read(client: &Client, service: &InterStepBufferService, options: &O
     let (name, namespace) = (service.name(), service.namespace_or_empty());
     let look = Look { client, namespace, selector: service_selector(name) };
     let budget_name = names::stateful_set(name);
+    let everything = ListParams::default();
     let secret = async |secret: String| if options.secrets { look.get::<Secret>(&secret).await } else { Fact::default() };
     let (stateful_set, headless, config_map, server_secret, client_secret, budgets, pods, claims, pipelines) = join!(
         look.get::<StatefulSet>(&budget_name),
@@ -44,14 +45,14 @@ pub async fn read(client: &Client, service: &InterStepBufferService, options: &O
         async { look.get::<ConfigMap>(&names::config_map(name)).await },
         secret(names::server_secret(name)),
         secret(names::client_secret(name)),
-        look.list::<PodDisruptionBudget>(&ListParams::default()),
+        look.list::<PodDisruptionBudget>(&everything),
         look.labelled::<Pod>(),
         look.labelled::<PersistentVolumeClaim>(),
         async { if options.pipelines { look.pipelines().await } else { Fact::default() } },
     );
     let (budget, other_budgets) = split(budgets, &budget_name);
     let servers = match (&options.servers, pods.known()) {
-        (Some(reach), Some(pods)) => servers::ask_all(reach, pods, Questions { streams: options.streams }).await,
+        (Some(reach), Some(pods)) => servers::ask_all(reach, pods, Questions { streams: options.streams }).boxed().await,
         _ => std::collections::BTreeMap::new(),
     };
     Observed {
@@ -74,7 +75,8 @@ pub async fn read(client: &Client, service: &InterStepBufferService, options: &O
 
 /// The service itself; `Known(None)` where there is none of that name, or the type is not installed.
 pub async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<InterStepBufferService>, String> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kube::core::ApiResource::erase::<InterStepBufferService>(&()));
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &kube::core::ApiResource::erase::<InterStepBufferService>(&()));
     let found = match timeout(limits::API_REQUEST, api.get_opt(name)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(why(&error, "get", names::PLURAL, namespace)),
@@ -115,18 +117,20 @@ impl Look<'_> {
 
     async fn get<K>(&self, name: &str) -> Fact<Option<K>>
     where
-        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned,
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned + Sync,
     {
-        self.fact(self.api::<K>().get_opt(name), "get", K::URL_PATH_SEGMENT).await
+        let api = self.api::<K>();
+        let get = async { api.get_opt(name).await };
+        self.fact(get.boxed(), "get", K::URL_PATH_SEGMENT).await
     }
 
     async fn list<K>(&self, params: &ListParams) -> Fact<Vec<K>>
     where
-        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned,
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned + Sync,
     {
         let api = self.api::<K>();
         let list = async { api.list(params).await.map(|list| list.items) };
-        let mut fact = self.fact(list, "list", K::URL_PATH_SEGMENT).await;
+        let mut fact = self.fact(list.boxed(), "list", K::URL_PATH_SEGMENT).await;
         if let Fact::Known(items) = &mut fact {
             items.sort_by(|one, other| one.meta().name.cmp(&other.meta().name));
         }
@@ -135,7 +139,7 @@ impl Look<'_> {
 
     async fn labelled<K>(&self) -> Fact<Vec<K>>
     where
-        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned,
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + ListableResource + Clone + Debug + DeserializeOwned + Sync,
     {
         self.list(&ListParams::default().labels(&self.selector)).await
     }
@@ -146,14 +150,14 @@ impl Look<'_> {
         let list = async {
             match api.list(&ListParams::default()).await {
                 Ok(list) => Ok(list.items),
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
                 Err(error) => Err(error),
             }
         };
-        self.fact(list, "list", "pipelines.numaflow.numaproj.io").await
+        self.fact(list.boxed(), "list", "pipelines.numaflow.numaproj.io").await
     }
 
-    async fn fact<T>(&self, request: impl Future<Output = Result<T, kube::Error>>, verb: &str, resource: &str) -> Fact<T> {
+    async fn fact<T>(&self, request: BoxFuture<'_, Result<T, kube::Error>>, verb: &str, resource: &str) -> Fact<T> {
         match timeout(limits::API_REQUEST, request).await {
             Ok(Ok(value)) => Fact::Known(value),
             Ok(Err(error)) => Fact::Unknown(why(&error, verb, resource, self.namespace)),
@@ -165,7 +169,7 @@ impl Look<'_> {
 /// Why something could not be read: the permission that is missing, or the error.
 fn why(error: &kube::Error, verb: &str, resource: &str, namespace: &str) -> String {
     match error {
-        kube::Error::Api(status) if status.is_forbidden() => format!("no permission to {verb} {resource} in namespace {namespace}"),
+        kube::Error::Api(status) if status.code == 403 => format!("no permission to {verb} {resource} in namespace {namespace}"),
         other => format!("{verb} {resource} in namespace {namespace}: {}", in_words(other)),
     }
 }

@@ -46,16 +46,16 @@ mod tests {
 
     use super::*;
 
-    fn pipeline(name: &str, spec: serde_json::Value) -> DynamicObject {
+    fn pipeline(name: &str, spec: &serde_json::Value) -> DynamicObject {
         DynamicObject::new(name, &resource()).data(json!({ "spec": spec }))
     }
 
     #[test]
     fn a_pipeline_that_names_no_service_uses_the_one_called_default() {
         let pipelines = [
-            pipeline("b", json!({})),
-            pipeline("a", json!({ "interStepBufferServiceName": "" })),
-            pipeline("c", json!({ "interStepBufferServiceName": "other" })),
+            pipeline("b", &json!({})),
+            pipeline("a", &json!({ "interStepBufferServiceName": "" })),
+            pipeline("c", &json!({ "interStepBufferServiceName": "other" })),
         ];
         let names = |service| uses(&pipelines, service).into_iter().map(|one| one.name).collect::<Vec<_>>();
         assert_eq!(names("default"), ["a", "b"]);

@@ -5,7 +5,9 @@ pub fn in_words(error: &kube::Error) -> String {
         kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
         kube::Error::Api(status) => format!("the API server answered {}", status.code),
         // The body may hold a secret and is never repeated.
-        kube::Error::SerdeError(error) => format!("the API server's answer could not be read: {:?} at column {}", error.classify(), error.column()),
+        kube::Error::SerdeError(error) => {
+            format!("the API server's answer could not be read: {:?} at column {}", error.classify(), error.column())
+        }
         other => innermost(other),
     }
 }

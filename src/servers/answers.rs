@@ -50,7 +50,9 @@ fn health(answer: &Result<Answer, AskError>) -> Healthz {
         return Healthz { ok: true, error: None };
     }
     let errors = page.errors.into_iter().map(|error| error.error).filter(|error| !error.is_empty());
-    let error = filled(page.error).or_else(|| filled(errors.collect::<Vec<_>>().join("; "))).unwrap_or_else(|| format!("answered {}", answer.status));
+    let error = filled(page.error)
+        .or_else(|| filled(errors.collect::<Vec<_>>().join("; ")))
+        .unwrap_or_else(|| format!("answered {}", answer.status));
     Healthz { ok: false, error: Some(error) }
 }
 

@@ -92,7 +92,7 @@ pub(super) enum Exchange {
         /// Sends the questions.
         sender: SendRequest<Empty<Bytes>>,
         /// Moves the bytes; ends with this exchange.
-        mover: Mover,
+        _mover: Mover,
     },
     /// Through the API server.
     ApiProxy {
@@ -125,7 +125,7 @@ impl Exchange {
             // A broken connection is seen by whoever waits for the answer.
             let _ = connection.await;
         }));
-        Ok(Self::Stream { sender, mover })
+        Ok(Self::Stream { sender, _mover: mover })
     }
 
     /// One question, within [`limits::SERVER_REQUEST`], with an answer of at most [`limits::SERVER_ANSWER`] bytes.
@@ -135,8 +135,11 @@ impl Exchange {
 
     async fn get_unbounded(&mut self, path: &str) -> Result<Answer, AskError> {
         match self {
-            Self::Stream { sender, mover: _ } => {
-                let request = http::Request::get(path).header(http::header::HOST, "nats").body(Empty::new()).map_err(|error| AskError::unreachable(error.to_string()))?;
+            Self::Stream { sender, _mover } => {
+                let request = http::Request::get(path)
+                    .header(http::header::HOST, "nats")
+                    .body(Empty::new())
+                    .map_err(|error| AskError::unreachable(error.to_string()))?;
                 sender.ready().await.map_err(|_| AskError::unreachable("the connection was closed"))?;
                 let response = sender.send_request(request).await.map_err(|error| AskError::unreachable(error.to_string()))?;
                 let status = response.status().as_u16();

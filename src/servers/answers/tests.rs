@@ -46,7 +46,10 @@ fn a_follower_of_a_stream_says_nothing_of_its_peers() {
     let streams = leader(ALL).jetstream.unwrap().stream_details;
     assert_eq!(streams.len(), 1);
     let stream = &streams[0];
-    assert_eq!((stream.name.as_str(), stream.leader.as_deref(), stream.replicas), ("pl-simple-pipeline-cat-0", Some("isbsvc-default-js-2"), 3));
+    assert_eq!(
+        (stream.name.as_str(), stream.leader.as_deref(), stream.replicas),
+        ("pl-simple-pipeline-cat-0", Some("isbsvc-default-js-2"), 3)
+    );
     assert!(stream.peers.is_empty(), "a follower calls every other follower not current");
 }
 
@@ -56,18 +59,21 @@ fn the_leader_of_a_stream_knows_peers_and_consumers() {
     let jsz: Jsz = read("/jsz", &page(include_str!("../fixtures/2.12.7-stream-leader-jsz.json"))).unwrap();
     pages.jetstream = Some(jetstream(jsz, "isbsvc-default-js-2", ALL));
     let stream = pages.jetstream.unwrap().stream_details.remove(0);
-    assert_eq!(stream.peers.iter().map(|peer| (peer.name.as_str(), peer.current)).collect::<Vec<_>>(), [
-        ("isbsvc-default-js-0", true),
-        ("isbsvc-default-js-1", true)
-    ]);
+    assert_eq!(
+        stream.peers.iter().map(|peer| (peer.name.as_str(), peer.current)).collect::<Vec<_>>(),
+        [("isbsvc-default-js-0", true), ("isbsvc-default-js-1", true)]
+    );
     assert_eq!((stream.messages, stream.bytes), (10, 630));
-    assert_eq!(stream.consumers, [Consumer {
-        name: "pl-simple-pipeline-cat-0".to_owned(),
-        leader: Some("isbsvc-default-js-2".to_owned()),
-        pending: 9,
-        ack_pending: 1,
-        redelivered: 0,
-    }]);
+    assert_eq!(
+        stream.consumers,
+        [Consumer {
+            name: "pl-simple-pipeline-cat-0".to_owned(),
+            leader: Some("isbsvc-default-js-2".to_owned()),
+            pending: 9,
+            ack_pending: 1,
+            redelivered: 0,
+        }]
+    );
 }
 
 #[test]
