@@ -103,7 +103,9 @@ fn on_a_cluster_of_yours(options: &Options, context: &str, plugin: &Path) -> Res
     println!("  kubectl isbsvc describe -n {PLACE} --context {context}");
     println!("  kubectl isbsvc render -f manifests/samples/persistent.yaml\n");
     println!("To undo it:");
-    undo(context).iter().for_each(|line| println!("  {line}"));
+    for line in undo(context) {
+        println!("  {line}");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a developer of this repository types. The local cluster and its images live in [`cluster`].
 
+mod bench;
 pub mod cluster;
 mod demo;
 mod generated;
@@ -33,6 +34,8 @@ enum Task {
     Demo(demo::Options),
     /// Format, lints, and every test, those on a real cluster included
     Test(test::Options),
+    /// Measure the figures that the project promises, on the local cluster
+    Bench(bench::Options),
     /// Write the files that are made from the code
     Crd,
 }
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Task::Cluster { verb } => cluster::command::run(verb),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Crd => generated::write(),
     };
     match result {
