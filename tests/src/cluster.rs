@@ -43,7 +43,8 @@ impl Cluster {
     /// # Panics
     /// Without one: these tests are run by `cargo xtask test`.
     pub fn from_environment() -> Self {
-        let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run `cargo xtask test`")));
+        let path =
+            |name: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run `cargo xtask test`")));
         Self { kubeconfig: path("ISBSVC_TEST_KUBECONFIG"), kubectl: path("ISBSVC_TEST_KUBECTL"), plugin: path("ISBSVC_TEST_PLUGIN") }
     }
 
@@ -60,7 +61,12 @@ impl Cluster {
         use std::io::Write as _;
         let mut command = Command::new(&self.kubectl);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("kubectl: {error}"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("kubectl: {error}"));
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes()).unwrap_or_else(|error| panic!("kubectl: {error}"));
         }

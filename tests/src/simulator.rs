@@ -216,7 +216,11 @@ pub fn server(name: &str, count: i32, leader: Option<&str>) -> Server {
         routes: others.collect(),
         healthz: Healthz { ok: true, error: None },
         jetstream: Some(JetStream {
-            meta: (count > 1).then(|| Meta { leader: leader.map(str::to_owned), size: u64::try_from(count).unwrap_or(0), ..Meta::default() }),
+            meta: (count > 1).then(|| Meta {
+                leader: leader.map(str::to_owned),
+                size: u64::try_from(count).unwrap_or(0),
+                ..Meta::default()
+            }),
             ..JetStream::default()
         }),
         ..Server::default()
@@ -227,7 +231,11 @@ pub fn server(name: &str, count: i32, leader: Option<&str>) -> Server {
 pub fn fixed(draw: u64) -> Material {
     let word = |what: &str| Some(format!("{what}-{draw}"));
     let pair = |whose: &str| {
-        Some(CertificatePair { certificate: format!("{whose}-cert-{draw}"), key: format!("{whose}-key-{draw}"), authority: format!("{whose}-ca-{draw}") })
+        Some(CertificatePair {
+            certificate: format!("{whose}-cert-{draw}"),
+            key: format!("{whose}-key-{draw}"),
+            authority: format!("{whose}-ca-{draw}"),
+        })
     };
     Material {
         client_user: word("user"),

@@ -26,7 +26,11 @@ fn healthy(namespace: &Namespace<'_>, name: &str) -> Value {
         let object = namespace.get(&what);
         status = object["status"].clone();
         let parsed: isbsvc::api::InterStepBufferServiceStatus = serde_json::from_value(status.clone()).unwrap_or_default();
-        if parsed.is_healthy() && status["observedGeneration"] == object["metadata"]["generation"] { Ok(()) } else { Err(status.to_string()) }
+        if parsed.is_healthy() && status["observedGeneration"] == object["metadata"]["generation"] {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     });
     status
 }
@@ -74,7 +78,16 @@ fn the_manuals_sample() {
 
     namespace.kubectl(&["delete", "isbsvc", "default", "--timeout=120s"]).ok();
     eventually("nothing is left", MINUTE, || {
-        let left = namespace.kubectl(&["get", "statefulset,service,configmap,secret,poddisruptionbudget,pod,persistentvolumeclaim", "-l", "numaflow.numaproj.io/isbsvc-name=default", "-o", "name"]).ok();
+        let left = namespace
+            .kubectl(&[
+                "get",
+                "statefulset,service,configmap,secret,poddisruptionbudget,pod,persistentvolumeclaim",
+                "-l",
+                "numaflow.numaproj.io/isbsvc-name=default",
+                "-o",
+                "name",
+            ])
+            .ok();
         if left.trim().is_empty() { Ok(()) } else { Err(left) }
     });
 }
@@ -96,7 +109,9 @@ fn drift_is_repaired() {
         });
     }
     assert_eq!(namespace.get("secret/isbsvc-default-js-client-auth")["data"], user, "law keys-live-once");
-    namespace.kubectl(&["patch", "configmap", "isbsvc-default-js-config", "--type", "merge", "-p", r#"{"data":{"nats-js":"port: 1"}}"#]).ok();
+    namespace
+        .kubectl(&["patch", "configmap", "isbsvc-default-js-config", "--type", "merge", "-p", r#"{"data":{"nats-js":"port: 1"}}"#])
+        .ok();
     eventually("the configuration is put back", MINUTE, || {
         let text = namespace.get("configmap/isbsvc-default-js-config")["data"]["nats-js"].to_string();
         if text.contains("port: 4222") { Ok(()) } else { Err(text) }
@@ -113,7 +128,8 @@ fn messages_live() {
     let status = healthy(&namespace, "default");
     let auth = &status["config"]["jetstream"]["auth"]["basic"];
     let (user, password) = (namespace.secret(&auth["user"]), namespace.secret(&auth["password"]));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap_or_else(|error| panic!("{error}"));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap_or_else(|error| panic!("{error}"));
     runtime.block_on(async {
         // The host reaches pods by address; DNS names of the cluster it does not know.
         let servers: Vec<String> = (0..3)
@@ -122,12 +138,18 @@ fn messages_live() {
                 format!("nats://{}:4222", pod["status"]["podIP"].as_str().unwrap_or_default())
             })
             .collect();
-        let options = async_nats::ConnectOptions::with_user_and_password(user, password).ignore_discovered_servers().retry_on_initial_connect();
+        let options =
+            async_nats::ConnectOptions::with_user_and_password(user, password).ignore_discovered_servers().retry_on_initial_connect();
         let client = options.connect(servers).await.unwrap_or_else(|error| panic!("{error}"));
         let jetstream = jetstream::new(client);
         let name = "test-messages-pipeline-vertex-0";
         let stream = jetstream
-            .create_stream(stream::Config { name: name.to_owned(), subjects: vec![name.to_owned()], num_replicas: 3, ..stream::Config::default() })
+            .create_stream(stream::Config {
+                name: name.to_owned(),
+                subjects: vec![name.to_owned()],
+                num_replicas: 3,
+                ..stream::Config::default()
+            })
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let consumer = stream

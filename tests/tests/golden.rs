@@ -16,13 +16,20 @@ fn planned(spec: &Value) -> Plan {
 }
 
 fn desired(plan: &Plan, kind: ChildKind, name: &str) -> Value {
-    plan.desired.iter().find(|desired| desired.kind == kind && desired.name == name).unwrap_or_else(|| panic!("no {kind:?} {name}")).object.clone()
+    plan.desired
+        .iter()
+        .find(|desired| desired.kind == kind && desired.name == name)
+        .unwrap_or_else(|| panic!("no {kind:?} {name}"))
+        .object
+        .clone()
 }
 
 /// Every leaf of a value by its JSON pointer; list items that have a name are addressed by it, so that an added item moves no other.
 fn leaves(value: &Value, at: &str, into: &mut BTreeMap<String, Value>) {
     match value {
-        Value::Object(fields) if !fields.is_empty() => fields.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{}", key.replace('/', "~1")), into)),
+        Value::Object(fields) if !fields.is_empty() => {
+            fields.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{}", key.replace('/', "~1")), into))
+        }
         Value::Array(items) if !items.is_empty() => items.iter().enumerate().for_each(|(index, value)| {
             let name = value.get("name").and_then(Value::as_str).map_or_else(|| index.to_string(), str::to_owned);
             leaves(value, &format!("{at}/{name}"), into);
@@ -104,7 +111,10 @@ fn the_stateful_set_differs_where_we_mean_it_to() {
         &[
             HASH,
             ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here"),
-            ("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted", "a deleted StatefulSet must never take the data with it; the finalizer deletes the claims"),
+            (
+                "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
+                "a deleted StatefulSet must never take the data with it; the finalizer deletes the claims",
+            ),
             ("/spec/template/spec/affinity", "soft spreading over nodes and zones (defect 28)"),
             ("/spec/template/spec/automountServiceAccountToken", "no server needs a token (defect 32)"),
             ("/spec/template/spec/enableServiceLinks", "variables of every Service are no use here (defect 32)"),
@@ -114,7 +124,10 @@ fn the_stateful_set_differs_where_we_mean_it_to() {
             ("/spec/template/spec/containers/main/securityContext", "Pod Security restricted"),
             ("/spec/template/spec/containers/reloader/securityContext", "Pod Security restricted"),
             ("/spec/template/spec/containers/metrics/securityContext", "Pod Security restricted"),
-            ("/spec/template/spec/containers/main/startupProbe", "js-server-only every second for half an hour: a large store is not interrupted (defect 24)"),
+            (
+                "/spec/template/spec/containers/main/startupProbe",
+                "js-server-only every second for half an hour: a large store is not interrupted (defect 24)",
+            ),
             ("/spec/template/spec/containers/main/readinessProbe", "the reference has none (defect 25)"),
             ("/spec/template/spec/containers/main/livenessProbe", "js-enabled-only, so that a disabled store is noticed (defect 25)"),
         ],
@@ -144,7 +157,10 @@ fn the_status_is_the_observed_one() {
     }
     let kinds = |status: &Value| -> Vec<_> {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.into_iter().map(|condition| (condition["type"].clone(), condition["status"].clone(), condition["reason"].clone())).collect()
+        conditions
+            .into_iter()
+            .map(|condition| (condition["type"].clone(), condition["status"].clone(), condition["reason"].clone()))
+            .collect()
     };
     assert_eq!(kinds(&ours), kinds(&observed));
 }
@@ -152,7 +168,8 @@ fn the_status_is_the_observed_one() {
 #[test]
 fn volumes_bound_the_file_store() {
     let plan = planned(&json!({ "jetstream": { "version": "2.12.7", "persistence": { "volumeSize": "10Gi" } } }));
-    let config = desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config")["data"]["nats-js"].as_str().unwrap_or_default().to_owned();
+    let config =
+        desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config")["data"]["nats-js"].as_str().unwrap_or_default().to_owned();
     assert!(config.contains("max_file_store: 10200547328\n"), "{config}");
     let set = desired(&plan, ChildKind::StatefulSet, "isbsvc-default-js");
     let claim = &set["spec"]["volumeClaimTemplates"][0];
@@ -164,7 +181,11 @@ fn volumes_bound_the_file_store() {
 #[test]
 fn a_single_server_is_no_cluster() {
     let plan = planned(&json!({ "jetstream": { "version": "2.12.7", "replicas": 1 } }));
-    let config = desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config")["data"]["nats-js"].as_str().unwrap_or_default().to_owned();
+    let config =
+        desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config")["data"]["nats-js"].as_str().unwrap_or_default().to_owned();
     assert!(!config.contains("cluster {"), "{config}");
-    assert!(!plan.desired.iter().any(|desired| desired.kind == ChildKind::PodDisruptionBudget), "a budget over one server would block every drain");
+    assert!(
+        !plan.desired.iter().any(|desired| desired.kind == ChildKind::PodDisruptionBudget),
+        "a budget over one server would block every drain"
+    );
 }

@@ -123,7 +123,11 @@ fn drift_is_repaired() {
         let at = simulator.children.keys().find(|(kind, _)| *kind == key).cloned().expect("made");
         *simulator.children.get_mut(&at).and_then(|object| object.pointer_mut(pointer)).expect("a field") = value;
         let plan = simulator.step();
-        assert!(matches!(plan.actions.as_slice(), [Action::Apply { changed, .. }] if changed == &[pointer]), "{pointer}: {:?}", plan.actions);
+        assert!(
+            matches!(plan.actions.as_slice(), [Action::Apply { changed, .. }] if changed == &[pointer]),
+            "{pointer}: {:?}",
+            plan.actions
+        );
         assert_eq!(simulator.children[&at].pointer(pointer), wanted[&at].pointer(pointer), "{pointer}");
     }
     for at in wanted.keys() {
@@ -168,7 +172,9 @@ fn honest_health() {
 fn a_service_is_deleted_only_when_no_pipeline_uses_it_and_its_claims_go_last() {
     let mut simulator = healthy(&three());
     let claim = names::claim("default", 0);
-    simulator.children.insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator
+        .children
+        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
     simulator.pipelines = vec![PipelineUse { name: "orders".to_owned(), deleting: false }];
     simulator.delete();
     simulator.settle();
@@ -190,7 +196,9 @@ fn a_service_is_deleted_only_when_no_pipeline_uses_it_and_its_claims_go_last() {
 fn volumes_are_kept_where_the_user_says_so() {
     let mut simulator = healthy(&three());
     let claim = names::claim("default", 0);
-    simulator.children.insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator
+        .children
+        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
     simulator.object["metadata"]["annotations"] = json!({ names::KEEP_VOLUMES_ANNOTATION: "true" });
     simulator.delete();
     simulator.settle();

@@ -152,7 +152,14 @@ fn names_of_rules_are_unique_and_every_rule_can_speak() {
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(json!(null)), any::<bool>().prop_map(|v| json!(v)), (-5..9_i64).prop_map(|v| json!(v)), "\\PC{0,20}".prop_map(|v| json!(v)), Just(json!({})), Just(json!([]))]
+    prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|v| json!(v)),
+        (-5..9_i64).prop_map(|v| json!(v)),
+        "\\PC{0,20}".prop_map(|v| json!(v)),
+        Just(json!({})),
+        Just(json!([]))
+    ]
 }
 
 proptest! {
