@@ -67,9 +67,9 @@ pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
 pub const REQUEST_HEAD_SIZE: usize = 64 * 1024;
 /// A connection without a request. The API server closes its own after 90 s, and must be the first to do so: a request that meets a closing connection
 /// is lost.
-pub const IDLE_CONNECTION: Duration = Duration::from_secs(120);
+pub const IDLE_CONNECTION: Duration = Duration::from_mins(2);
 /// After this age a connection is ended with its next answer, so that API servers find new replicas.
-pub const CONNECTION_AGE: Duration = Duration::from_secs(600);
+pub const CONNECTION_AGE: Duration = Duration::from_mins(10);
 /// Connections to the webhook at one moment: each API server keeps 25, and each takes some 30 KiB.
 pub const CONNECTIONS: usize = 400;
 /// Connections to the port for probes and metrics at one moment.

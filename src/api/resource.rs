@@ -6,6 +6,8 @@ use super::{InterStepBufferServiceStatus, JetStreamBufferService, RedisBufferSer
 
 /// Keeps the messages between the steps of Numaflow's pipelines: a NATS `JetStream` cluster, or Redis.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+// Each printed column names its own type.
+#[allow(clippy::duplicated_attributes)]
 #[kube(
     group = "numaflow.numaproj.io",
     version = "v1alpha1",

@@ -1,6 +1,6 @@
 use k8s_openapi::api::core::v1::SecretKeySelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Action, Event, EventType, Input, Plan};
 use crate::api::{
@@ -176,5 +176,5 @@ pub fn failed(input: &Input<'_>, failure: Failure, message: &str) -> Option<Acti
     }
     status.message = Some(bounded(&format!("{}: {message}", failure.reason())));
     status.type_ = Some(input.service.spec.types().first().map_or("jetstream", |one| one.as_str()).to_owned());
-    (status != before).then(|| Action::ApplyStatus { status: Value::from(json!(status)) })
+    (status != before).then(|| Action::ApplyStatus { status: json!(status) })
 }

@@ -32,7 +32,7 @@ fn name_length(asked: &Asked<'_>) -> Vec<Violation> {
     let ends_well = name.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     let all_well = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     // An object that is to be given its name (`generateName`) has none yet.
-    if !name.is_empty() && !(starts_well && ends_well && all_well) {
+    if !(name.is_empty() || starts_well && ends_well && all_well) {
         found.push(Violation::new(
             "metadata.name",
             "is not a DNS-1035 label, which the Service made from it needs; use lower-case letters, digits and hyphens, a letter first and no hyphen last",

@@ -2,7 +2,7 @@
 
 use super::{Asked, Level, Rule, Violation, change};
 use crate::api::ServiceType;
-use crate::controller_config::newest_fixed;
+use crate::controller_config::{JetStreamVersion, newest_fixed};
 
 const FIELD: &str = "spec.jetstream.version";
 const REDIS_FIELD: &str = "spec.redis.native.version";
@@ -79,7 +79,7 @@ fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
     let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
     let release = |version: Option<&str>| {
         let version = version?;
-        asked.config.jetstream_version(version).map_or_else(|| crate::controller_config::parse_version(version), |entry| entry.release())
+        asked.config.jetstream_version(version).map_or_else(|| crate::controller_config::parse_version(version), JetStreamVersion::release)
     };
     let (Some(from), Some(to)) = (release(old.version.as_deref()), release(new.version.as_deref())) else { return Vec::new() };
     if to >= from {

@@ -1,5 +1,8 @@
 //! What the tests share: fixtures, and the objects that stand for a service.
 
+// The whole package is test code: a fixture that does not fit is a failed test.
+#![allow(clippy::panic)]
+
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod fixtures;

@@ -1,5 +1,8 @@
 //! Real use, on a real cluster, through the built binaries: `kubectl apply` -> webhook -> controller -> NATS -> `kubectl isbsvc status`.
 
+// A test may panic; that is how it fails.
+#![allow(clippy::panic)]
+
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, consumer::pull, stream};
@@ -7,7 +10,7 @@ use futures::StreamExt as _;
 use isbsvc_tests::cluster::{Cluster, Namespace, eventually};
 use serde_json::{Value, json};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn sample(name: &str, more: &Value) -> String {
     let mut spec = json!({ "version": "2.12.7" });

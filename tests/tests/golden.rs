@@ -1,5 +1,8 @@
 //! The planner against what Numaflow's own controller was observed to make, field by field. Every difference is intended, and listed with its reason.
 
+// A test may panic; that is how it fails.
+#![allow(clippy::panic)]
+
 use std::collections::BTreeMap;
 
 use isbsvc::controller_config::ControllerConfig;
@@ -28,7 +31,9 @@ fn desired(plan: &Plan, kind: ChildKind, name: &str) -> Value {
 fn leaves(value: &Value, at: &str, into: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{}", key.replace('/', "~1")), into))
+            for (key, value) in fields {
+                leaves(value, &format!("{at}/{}", key.replace('/', "~1")), into);
+            }
         }
         Value::Array(items) if !items.is_empty() => items.iter().enumerate().for_each(|(index, value)| {
             let name = value.get("name").and_then(Value::as_str).map_or_else(|| index.to_string(), str::to_owned);

@@ -86,14 +86,14 @@ pub(in crate::plan) fn secrets(subject: Subject<'_>, server: Option<&Secret>, cl
             }
         }
     }
-    let server = (!data.is_empty()).then(|| object(subject, &names::server_secret(subject.name()), data));
+    let server = (!data.is_empty()).then(|| object(subject, &names::server_secret(subject.name()), &data));
     let mut data = serde_json::Map::new();
     for (key, value) in [(names::CLIENT_USER_KEY, &credentials.user), (names::CLIENT_PASSWORD_KEY, &credentials.password)] {
         if client.and_then(|secret| text(secret, key)).is_none() {
             put(&mut data, key, value);
         }
     }
-    let client = (!data.is_empty()).then(|| object(subject, &names::client_secret(subject.name()), data));
+    let client = (!data.is_empty()).then(|| object(subject, &names::client_secret(subject.name()), &data));
     Some(Secrets { server, client })
 }
 
@@ -107,7 +107,7 @@ fn put_pair(data: &mut serde_json::Map<String, Value>, [cert, private_key, autho
     put(data, authority, &pair.authority);
 }
 
-fn object(subject: Subject<'_>, name: &str, data: serde_json::Map<String, Value>) -> Value {
+fn object(subject: Subject<'_>, name: &str, data: &serde_json::Map<String, Value>) -> Value {
     metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }))
 }
 
