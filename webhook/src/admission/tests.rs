@@ -1,0 +1,271 @@
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use isbsvc::limits;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn measure() -> Measure {
+    Measure { config: ControllerConfig::built_in(), policy: Policy::default() }
+}
+
+/// A service as a file holds it.
+fn service(spec: &str) -> Value {
+    let spec: Value = serde_saphyr::from_str(spec).unwrap();
+    json!({ "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService", "metadata": { "name": "default", "namespace": "ns" }, "spec": spec })
+}
+
+fn request(operation: &str, object: &Value, old: &Value) -> Value {
+    json!({
+        "uid": "u-1", "operation": operation, "name": "default", "namespace": "ns",
+        "kind": { "group": "numaflow.numaproj.io", "version": "v1alpha1", "kind": "InterStepBufferService" },
+        "resource": { "group": "numaflow.numaproj.io", "version": "v1alpha1", "resource": "interstepbufferservices" },
+        "userInfo": { "username": "jane" }, "object": object, "oldObject": old, "dryRun": true,
+    })
+}
+
+fn review(request: &Value) -> Vec<u8> {
+    json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request }).to_string().into_bytes()
+}
+
+/// What is sent back, after a look at what holds for every reply.
+fn ask(question: Question, request: &Value) -> Value {
+    let request = Request::read(&review(request)).unwrap();
+    let review = answer(question, request, &measure()).into_review("u-1");
+    assert_eq!((&review["apiVersion"], &review["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
+    let response = &review["response"];
+    assert_eq!(response["uid"], "u-1");
+    assert_eq!(response.get("patch").is_some(), response.get("patchType").is_some(), "both or neither");
+    assert!(question == Question::Mutate || response.get("patch").is_none(), "a validating reply never patches");
+    if response["allowed"] == json!(false) {
+        assert!(response["status"]["code"].as_u64().unwrap() >= 400);
+        assert!(!response["status"]["message"].as_str().unwrap().is_empty());
+    }
+    for warning in response["warnings"].as_array().into_iter().flatten() {
+        let warning = warning.as_str().unwrap();
+        assert!(warning.chars().count() <= limits::WARNING && !warning.chars().any(char::is_control), "{warning}");
+    }
+    for key in response["auditAnnotations"].as_object().into_iter().flat_map(|notes| notes.keys()) {
+        assert!(!key.contains('/'), "{key}");
+    }
+    response.clone()
+}
+
+fn patch(response: &Value) -> Vec<Value> {
+    let Some(text) = response.get("patch") else { return Vec::new() };
+    assert_eq!(response["patchType"], "JSONPatch");
+    serde_json::from_slice(&BASE64_STANDARD.decode(text.as_str().unwrap()).unwrap()).unwrap()
+}
+
+fn create(question: Question, object: &Value) -> Value {
+    ask(question, &request("CREATE", object, &Value::Null))
+}
+
+fn update(old: &str, new: &str) -> Value {
+    ask(Question::Validate, &request("UPDATE", &service(new), &service(old)))
+}
+
+/// The samples of the manual ("Inter-Step Buffer Service"), and what is filled in.
+const SAMPLES: [(&str, &[&str]); 3] = [
+    ("jetstream: { version: latest }", &["/spec/jetstream/replicas"]),
+    (
+        "jetstream: { version: latest, persistence: { storageClassName: standard, accessMode: ReadWriteOnce, volumeSize: 10Gi } }",
+        &["/spec/jetstream/replicas"],
+    ),
+    (
+        "jetstream:\n  version: latest\n  affinity:\n    podAntiAffinity:\n      preferredDuringSchedulingIgnoredDuringExecution:\n        - podAffinityTerm:\n            labelSelector:\n              matchLabels:\n                app.kubernetes.io/component: isbsvc\n                numaflow.numaproj.io/isbsvc-name: default\n            topologyKey: topology.kubernetes.io/zone\n          weight: 100\n",
+        &["/spec/jetstream/replicas"],
+    ),
+];
+
+#[test]
+fn the_samples_of_the_manual_are_filled_in_and_admitted_with_a_warning() {
+    for (sample, filled) in SAMPLES {
+        let object = service(sample);
+        let patch = patch(&create(Question::Mutate, &object));
+        assert!(patch.iter().all(|step| step["op"] == "add"));
+        assert_eq!(patch.iter().map(|step| step["path"].as_str().unwrap()).collect::<Vec<_>>(), filled);
+
+        let response = create(Question::Validate, &object);
+        assert_eq!(response["allowed"], true, "{response}");
+        assert!(response["warnings"][0].as_str().unwrap().ends_with("(version-floating)"), "{response}");
+        assert_eq!(response["auditAnnotations"]["warned-by"], "version-floating");
+    }
+}
+
+#[test]
+fn filling_in_twice_is_filling_in_once_and_unknown_fields_survive() {
+    let more = [
+        "jetstream: { version: 2.10.29, persistence: {}, fromTheFuture: [1, { a: null }] }",
+        "jetstream: { version: 2.10.29, replicas: null }",
+        "redis: { native: { version: 7.0.11, persistence: { volumeSize: 1Gi } } }",
+        "redis: { external: { url: \"a:6379\" } }",
+        "{}",
+        "jetstream: 5",
+    ];
+    for spec in SAMPLES.iter().map(|(sample, _)| *sample).chain(more) {
+        let mut object = service(spec);
+        let before = object.clone();
+        let patch: json_patch::Patch = serde_json::from_value(Value::Array(patch(&create(Question::Mutate, &object)))).unwrap();
+        json_patch::patch(&mut object, &patch).unwrap();
+        let again = create(Question::Mutate, &object);
+        assert_eq!((again.get("patch"), &again["allowed"]), (None, &json!(true)), "{spec}");
+        assert_eq!(object["spec"]["jetstream"]["fromTheFuture"], before["spec"]["jetstream"]["fromTheFuture"]);
+        assert_eq!(object["metadata"], before["metadata"]);
+    }
+}
+
+#[test]
+fn defaults_that_were_not_filled_in_are_no_reason_to_refuse() {
+    let response = update("jetstream: { version: 2.10.29, replicas: 3 }", "jetstream: { version: 2.10.29 }");
+    assert_eq!(response["allowed"], true, "{response}");
+}
+
+#[test]
+fn a_toggled_encryption_is_refused_with_field_reason_and_remedy() {
+    let response = update("jetstream: { version: 2.10.29 }", "jetstream: { version: 2.10.29, encryption: true }");
+    assert_eq!(
+        (&response["allowed"], &response["status"]["code"], &response["status"]["reason"]),
+        (&json!(false), &json!(422), &json!("Invalid"))
+    );
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("spec.jetstream.encryption: ") && message.ends_with("(encryption-toggle)"), "{message}");
+    assert!(message.contains("loses data") && message.contains("delete the Pipelines"), "{message}");
+    let details = &response["status"]["details"];
+    assert_eq!((&details["kind"], &details["name"]), (&json!("InterStepBufferService"), &json!("default")));
+    assert_eq!(details["causes"][0]["field"], "spec.jetstream.encryption");
+    assert_eq!(response["auditAnnotations"]["denied-by"], "encryption-toggle");
+}
+
+#[test]
+fn every_refusal_is_told_on_a_line_of_its_own() {
+    let response = update("jetstream: { version: 2.10.29 }", "jetstream: { version: 2.10.29, encryption: true, tls: true, replicas: 1 }");
+    let message = response["status"]["message"].as_str().unwrap();
+    let lines: Vec<_> = message.lines().collect();
+    assert_eq!(lines[0], format!("{} things are wrong:", lines.len() - 1));
+    assert_eq!(response["status"]["details"]["causes"].as_array().unwrap().len(), lines.len() - 1);
+    for rule in ["encryption-toggle", "tls-toggle"] {
+        assert_eq!(lines.iter().filter(|line| line.ends_with(&format!("({rule})"))).count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn what_the_manual_requires_is_required() {
+    for (spec, rule) in [
+        ("{}", "one-type"),
+        ("jetstream: {}", "version-required"),
+        ("jetstream: { version: 1.2.3 }", "version-known"),
+        ("{ jetstream: { version: 2.10.29 }, redis: { native: { version: 7.0.11 } } }", "one-type"),
+    ] {
+        let response = create(Question::Validate, &service(spec));
+        assert_eq!(response["allowed"], false, "{spec}");
+        assert!(response["auditAnnotations"]["denied-by"].as_str().unwrap().contains(rule), "{spec}: {response}");
+    }
+}
+
+#[test]
+fn a_spec_that_cannot_be_read_is_refused_by_its_field() {
+    for (spec, field) in [
+        ("jetstream: { version: 2.10.29, encryption: \"yes\" }", "spec.jetstream.encryption"),
+        ("jetstream: { version: 2.10.29, replicas: many }", "spec.jetstream.replicas"),
+        ("jetstream: 5", "spec.jetstream"),
+    ] {
+        let response = create(Question::Validate, &service(spec));
+        assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(422)));
+        assert_eq!(response["status"]["details"]["causes"][0]["field"], field);
+        assert_eq!(create(Question::Mutate, &service(spec))["allowed"], true, "the validating webhook refuses");
+    }
+}
+
+#[test]
+fn an_old_field_that_cannot_be_read_can_be_mended_and_hides_no_other_change() {
+    let old = "jetstream: { version: 2.10.29, metrics: 1, replicas: many }";
+    let response = update(old, "jetstream: { version: 2.10.29, replicas: 3 }");
+    assert_eq!(response["allowed"], true, "{response}");
+    assert!(response["warnings"][0].as_str().unwrap().starts_with("spec.jetstream.replicas: the old value cannot be read"), "{response}");
+    let response = update(old, "jetstream: { version: 2.10.29, replicas: 3, encryption: true }");
+    assert_eq!(response["auditAnnotations"]["denied-by"], "encryption-toggle");
+}
+
+#[test]
+fn an_object_that_is_being_deleted_can_always_lose_its_finalizers() {
+    let old = service("jetstream: { version: 2.10.29 }");
+    let mut new = service("jetstream: { version: no-such, encryption: true }");
+    new["metadata"]["deletionTimestamp"] = json!("2026-08-01T12:00:00Z");
+    for question in [Question::Mutate, Question::Validate] {
+        let response = ask(question, &request("UPDATE", &new, &old));
+        assert_eq!((&response["allowed"], response.get("patch")), (&json!(true), None));
+    }
+    new["metadata"]["deletionTimestamp"] = Value::Null;
+    assert_eq!(ask(Question::Validate, &request("UPDATE", &new, &old))["allowed"], false);
+}
+
+#[test]
+fn a_deletion_and_a_status_pass_without_a_patch() {
+    let object = service("jetstream: { version: no-such }");
+    let mut status = request("UPDATE", &object, &object);
+    status["subResource"] = json!("status");
+    for question in [Question::Mutate, Question::Validate] {
+        for request in [&request("DELETE", &Value::Null, &object), &request("CONNECT", &object, &Value::Null), &status] {
+            let response = ask(question, request);
+            assert_eq!((&response["allowed"], response.get("patch")), (&json!(true), None), "{request}");
+        }
+    }
+}
+
+#[test]
+fn what_should_never_have_been_asked_is_refused_to_the_one_who_asked() {
+    let object = service("jetstream: { version: 2.10.29 }");
+    let mut pods = request("CREATE", &object, &Value::Null);
+    pods["resource"] = json!({ "group": "", "version": "v1", "resource": "pods" });
+    let mut v2 = request("CREATE", &object, &Value::Null);
+    v2["resource"]["version"] = json!("v2");
+    let cases = [
+        (pods, "narrow the rules"),
+        (v2, "narrow the rules"),
+        (request("CREATE", &Value::Null, &Value::Null), "holds no object"),
+        (request("UPDATE", &object, &Value::Null), "holds no old object"),
+        (request("MERGE", &object, &object), "operation"),
+    ];
+    for (request, words) in cases {
+        for question in [Question::Mutate, Question::Validate] {
+            let response = ask(question, &request);
+            assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(400)));
+            assert!(response["status"]["message"].as_str().unwrap().contains(words), "{response}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_review_is_told_without_quoting_it() {
+    let deep = format!("{{\"kind\":\"secret\",\"request\":{{\"uid\":\"u\",\"object\":{}", "[".repeat(500));
+    let many = format!("[{}]", "0,".repeat(limits::REVIEW_VALUES));
+    let cases: [(&[u8], &str); 11] = [
+        (b"", "the JSON ends in the middle"),
+        (b"secret", "not valid JSON"),
+        (b"{\"kind\": \"secret", "the JSON ends in the middle"),
+        (b"[\"secret\"]", "a field has the wrong type, or is missing"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"{}", "the body is  of ; AdmissionReview of"),
+        (br#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#, "of admission.k8s.io/v1beta1;"),
+        (br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "no request with a uid"),
+        (br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":""}}"#, "no request with a uid"),
+        (deep.as_bytes(), "not valid JSON"),
+        (many.as_bytes(), "more than 150000 values"),
+    ];
+    for (body, words) in cases {
+        let error = Request::read(body).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(!error.contains("secret") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn long_and_wild_values_make_short_and_tame_answers() {
+    let mut object = service("jetstream: { version: 2.10.29 }");
+    object["spec"]["jetstream"]["version"] = json!(format!("\u{1b}[31m\r\n{}", "x ".repeat(100_000)));
+    let response = create(Question::Validate, &object);
+    let message = response["status"]["message"].as_str().unwrap();
+    assert_eq!(response["allowed"], false);
+    assert!(message.len() < 4 * limits::FINDING && !message.contains('\u{1b}'), "{}", message.len());
+}

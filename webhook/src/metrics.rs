@@ -1,0 +1,144 @@
+//! What is measured. Labels take only the values of the types below: never a name, a namespace or a message.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::admission::{Operation, Question};
+
+/// Seconds. A decision takes some 100 microseconds; what takes longer waits for its body or for a core.
+const BUCKETS: [f64; 13] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Goes on as it is.
+    Allowed,
+    /// Goes on with defaults filled in.
+    Patched,
+    /// Refused by a rule.
+    Denied,
+    /// No question that can be answered.
+    Malformed,
+    /// Larger than the limit.
+    TooLarge,
+    /// Put off, to be asked again.
+    Shed,
+    /// Not answered in time.
+    TimedOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum PathLabel {
+    Mutate,
+    Validate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum OperationLabel {
+    Create,
+    Update,
+    Delete,
+    Connect,
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    path: PathLabel,
+    operation: OperationLabel,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuestionLabels {
+    path: PathLabel,
+}
+
+/// Counters and their registry.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    duration: Family<QuestionLabels, Histogram>,
+    /// Requests that ended in a panic of ours.
+    pub panics: Counter,
+    /// Connections that were turned away because there were too many, or that did not finish their handshake.
+    pub connections_failed: Counter,
+    certificate_expiry: Gauge<f64, AtomicU64>,
+    /// Looks at the certificate files that found nothing to serve.
+    pub certificate_failures: Counter,
+    /// Looks at the files of configuration that found nothing to use.
+    pub config_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(Registry::default())
+    }
+}
+
+impl Metrics {
+    /// Registers ours beside what the registry holds.
+    pub fn new(mut registry: Registry) -> Self {
+        let ours = registry.sub_registry_with_prefix("isbsvc_webhook");
+        let requests = Family::default();
+        let duration = Family::<QuestionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let (panics, connections_failed) = (Counter::default(), Counter::default());
+        let (certificate_expiry, certificate_failures, config_failures) = (Gauge::default(), Counter::default(), Counter::default());
+        ours.register("requests", "Admission requests by path, operation and outcome", requests.clone());
+        ours.register_with_unit("request_duration", "Time from the head of a request to its answer", Unit::Seconds, duration.clone());
+        ours.register("panics", "Requests that ended in a panic", panics.clone());
+        ours.register("connections_failed", "Connections turned away, or lost before their first request", connections_failed.clone());
+        ours.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the certificate that is served ends, as Unix time; 0 while none is served",
+            Unit::Seconds,
+            certificate_expiry.clone(),
+        );
+        ours.register(
+            "certificate_reload_failures",
+            "Looks at the certificate files that found nothing to serve",
+            certificate_failures.clone(),
+        );
+        ours.register("config_reload_failures", "Looks at the files of configuration that found nothing to use", config_failures.clone());
+        Self { registry, requests, duration, panics, connections_failed, certificate_expiry, certificate_failures, config_failures }
+    }
+
+    /// Counts a request.
+    pub fn request(&self, question: Question, operation: Option<Operation>, outcome: Outcome, took: Duration) {
+        let path = match question {
+            Question::Mutate => PathLabel::Mutate,
+            Question::Validate => PathLabel::Validate,
+        };
+        let operation = match operation {
+            Some(Operation::Create) => OperationLabel::Create,
+            Some(Operation::Update) => OperationLabel::Update,
+            Some(Operation::Delete) => OperationLabel::Delete,
+            Some(Operation::Connect) => OperationLabel::Connect,
+            Some(Operation::Other) | None => OperationLabel::Unknown,
+        };
+        self.requests.get_or_create(&RequestLabels { path, operation, outcome }).inc();
+        self.duration.get_or_create(&QuestionLabels { path }).observe(took.as_secs_f64());
+    }
+
+    /// Notes until when the certificate is valid that is served from now on.
+    pub fn certificate_until(&self, end: Timestamp) {
+        self.certificate_expiry.set(end.as_duration().as_secs_f64());
+    }
+
+    /// All of it, as `OpenMetrics` text.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing into a String cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

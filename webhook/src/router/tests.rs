@@ -1,0 +1,182 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use axum::routing::get;
+use futures::stream;
+use isbsvc::controller_config::ControllerConfig;
+use isbsvc::rules::Policy;
+use isbsvc_certs::serve::CertificateReloader;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::admission::Measure;
+use crate::{Bounds, Metrics};
+
+fn webhook(bounds: Bounds) -> Arc<Webhook> {
+    let measure = Measure { config: ControllerConfig::built_in(), policy: Policy::default() };
+    Arc::new(Webhook::new(bounds, measure, Metrics::default(), Arc::new(CertificateReloader::new("tls.crt", "tls.key"))))
+}
+
+fn review() -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "u-1", "operation": "CREATE", "name": "default", "namespace": "ns",
+            "resource": { "group": "numaflow.numaproj.io", "version": "v1alpha1", "resource": "interstepbufferservices" },
+            "object": {
+                "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService",
+                "metadata": { "name": "default", "namespace": "ns" }, "spec": { "jetstream": { "version": "2.10.29" } },
+            },
+        },
+    })
+}
+
+fn post_to(path: &str, body: impl Into<Body>) -> HttpRequest {
+    HttpRequest::post(path).header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
+}
+
+/// A body that never comes to its end.
+fn endless(length: usize) -> HttpRequest {
+    let mut request = post_to("/validate", Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
+    request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    request
+}
+
+async fn send(webhook: &Arc<Webhook>, request: HttpRequest) -> (StatusCode, HeaderMap, Value) {
+    let reply = router(Arc::clone(webhook)).oneshot(request).await.unwrap();
+    let (head, body) = reply.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    assert_eq!(head.headers[header::CONTENT_TYPE], "application/json");
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    if head.status != StatusCode::OK {
+        assert_eq!((&body["kind"], &body["status"], &body["code"]), (&json!("Status"), &json!("Failure"), &json!(head.status.as_u16())));
+        assert!(!body["message"].as_str().unwrap().is_empty() && !body["reason"].as_str().unwrap().is_empty());
+    }
+    (head.status, head.headers, body)
+}
+
+#[tokio::test]
+async fn both_questions_are_answered_under_the_uid() {
+    let webhook = webhook(Bounds::default());
+    let (code, _, body) = send(&webhook, post_to("/mutate?timeout=5s", review().to_string())).await;
+    assert_eq!((code, &body["response"]["uid"], &body["response"]["patchType"]), (StatusCode::OK, &json!("u-1"), &json!("JSONPatch")));
+    let (code, _, body) = send(&webhook, post_to("/validate?timeout=5s", review().to_string())).await;
+    assert_eq!((code, &body["response"]["uid"], &body["response"]["allowed"]), (StatusCode::OK, &json!("u-1"), &json!(true)));
+}
+
+#[tokio::test]
+async fn what_is_no_question_gets_the_right_code() {
+    let webhook = webhook(Bounds::default());
+    let typed =
+        |kind: &str| HttpRequest::post("/validate").header(header::CONTENT_TYPE, kind).body(Body::from(review().to_string())).unwrap();
+    let mut packed = post_to("/validate", review().to_string());
+    packed.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+    let mut got = post_to("/validate", "");
+    *got.method_mut() = Method::GET;
+    let cases = [
+        (post_to("/", ""), 404),
+        (post_to("/validate/more", ""), 404),
+        (got, 405),
+        (HttpRequest::post("/validate").body(Body::from(review().to_string())).unwrap(), 415),
+        (typed("application/x-www-form-urlencoded"), 415),
+        (packed, 415),
+        (typed("Application/JSON; charset=utf-8"), 200),
+        (post_to("/validate", "{"), 400),
+        (post_to("/validate", "{}"), 400),
+    ];
+    for (request, expected) in cases {
+        let asked = format!("{request:?}");
+        assert_eq!(send(&webhook, request).await.0, expected, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() {
+    let webhook = webhook(Bounds::default());
+    let mut told = endless(isbsvc::limits::REVIEW + 1);
+    told.headers_mut().insert(header::CONTENT_LENGTH, (isbsvc::limits::REVIEW + 1).into());
+    assert_eq!(send(&webhook, told).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+
+    let megabyte = || Ok::<_, Infallible>(Bytes::from(vec![b' '; 1024 * 1024]));
+    let untold = post_to("/validate", Body::from_stream(stream::iter((0..1000).map(move |_| megabyte()))));
+    assert_eq!(send(&webhook, untold).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+
+    let mut full = review().to_string();
+    full.push_str(&" ".repeat(isbsvc::limits::REVIEW - full.len()));
+    assert_eq!(send(&webhook, post_to("/validate", full)).await.0, StatusCode::OK, "a body of exactly the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_at_once_are_put_off_with_a_word_when_to_come_again() {
+    for bounds in [Bounds { at_once: 1, ..Bounds::default() }, Bounds { bodies: 1600, ..Bounds::default() }] {
+        let webhook = webhook(bounds);
+        let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(endless(1500)));
+        tokio::task::yield_now().await;
+        let (code, headers, _) = send(&webhook, post_to("/validate", review().to_string())).await;
+        assert_eq!((code, &headers[header::RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
+        held.abort();
+        assert!(held.await.is_err());
+        assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK, "the place is free again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up_before_the_caller_gives_up() {
+    let webhook = webhook(Bounds::default());
+    let started = tokio::time::Instant::now();
+    let mut request = endless(100);
+    *request.uri_mut() = "/validate?timeout=3s".parse().unwrap();
+    assert_eq!(send(&webhook, request).await.0, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(started.elapsed(), Duration::from_millis(2500));
+    assert_eq!(webhook.at_once.available_permits(), webhook.bounds.at_once);
+    assert_eq!(webhook.bytes.available_permits(), webhook.bounds.bodies);
+}
+
+async fn broken() -> &'static str {
+    panic!("secret")
+}
+
+#[tokio::test]
+async fn a_panic_is_one_failed_request_and_is_counted() {
+    let webhook = webhook(Bounds::default());
+    let broken = Router::new().route("/panic", get(broken));
+    let request = HttpRequest::get("/panic").body(Body::empty()).unwrap();
+    let reply = catching_panics(broken, Arc::clone(&webhook)).oneshot(request).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    assert_eq!(webhook.metrics.panics.get(), 1);
+}
+
+#[tokio::test]
+async fn another_configuration_holds_from_the_next_request_on() {
+    let webhook = webhook(Bounds::default());
+    let config =
+        "isbsvc:\n  jetstream:\n    versions:\n      - { version: 9.9.9, natsImage: \"nats:9.9.9\", startCommand: /nats-server }\n";
+    let allowed = async || send(&webhook, post_to("/validate", review().to_string())).await.2["response"]["allowed"].clone();
+    assert_eq!(allowed().await, true);
+    webhook.set_measure(Measure { config: ControllerConfig::parse(config).unwrap(), policy: Policy::default() });
+    assert_eq!(allowed().await, false);
+}
+
+#[tokio::test]
+async fn requests_are_counted_without_a_name() {
+    let webhook = webhook(Bounds::default());
+    send(&webhook, post_to("/mutate", review().to_string())).await;
+    send(&webhook, post_to("/validate", review().to_string())).await;
+    send(&webhook, post_to("/validate", "{")).await;
+    let text = webhook.metrics.text();
+    for line in [
+        "isbsvc_webhook_requests_total{path=\"Mutate\",operation=\"Create\",outcome=\"Patched\"} 1",
+        "isbsvc_webhook_requests_total{path=\"Validate\",operation=\"Create\",outcome=\"Allowed\"} 1",
+        "isbsvc_webhook_requests_total{path=\"Validate\",operation=\"Unknown\",outcome=\"Malformed\"} 1",
+        "isbsvc_webhook_request_duration_seconds_count{path=\"Validate\"} 2",
+        "isbsvc_webhook_certificate_expiry_timestamp_seconds 0.0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("default"));
+}
