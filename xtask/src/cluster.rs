@@ -9,6 +9,7 @@ mod cleanup;
 pub(crate) mod command;
 mod config;
 pub mod images;
+mod kernel;
 mod network;
 mod node;
 pub(crate) mod outside;
@@ -29,7 +30,7 @@ use anyhow::{Context, Result, bail};
 use addresses::{Addresses, node_name};
 use catalogue::Profile;
 use command::{flag, nodes};
-use progress::{step, wait};
+use progress::{line, step, wait};
 use state::{Phase, Record};
 
 /// Which cluster to start.
@@ -94,7 +95,8 @@ pub fn up(options: &Options) -> Result<Running> {
     let folder = state::folder(&options.name)?;
     prerequisites::require_root("up")?;
     let _lock = state::lock(&options.name)?;
-    if let Some(running) = running(&options.name)? {
+    // A cluster that lives is waited for with patience: the way on from here removes it.
+    if let Some(running) = answering(&options.name, Duration::from_mins(1))? {
         if running.nodes != options.nodes {
             bail!(
                 "the cluster {0} runs with {1} nodes, not {2}; `cargo xtask cluster down{3}` first, or give another --name",
@@ -104,11 +106,12 @@ pub fn up(options: &Options) -> Result<Running> {
                 flag(&options.name)
             );
         }
-        println!("the cluster {} is running already", options.name);
+        line(format_args!("the cluster {} is running already", options.name));
         return Ok(running);
     }
     let began = Instant::now();
     let record = state::read(&folder).unwrap_or(None);
+    // Until it runs, a cluster with kept data stays recorded as that, so that a crash of this start does not cost the data.
     let kept = record.filter(|record| record.phase == Phase::Kept);
     if kept.as_ref().is_some_and(|record| record.nodes != options.nodes) {
         bail!(
@@ -118,31 +121,38 @@ pub fn up(options: &Options) -> Result<Running> {
         );
     }
     let (built, archives) = prepare()?;
-    if kept.is_none() && folder.exists() {
-        step("remove what an unfinished start or a restart of the machine left", |_| remove(&folder, &options.name))?;
+    if folder.exists() {
+        step("clear away what an earlier run left", |_| match &kept {
+            Some(record) => cleanup::stop(&folder, Some(Addresses::new(record.index))),
+            None => remove(&folder),
+        })?;
     }
-    let record = match kept {
-        Some(record) => Record { phase: Phase::Starting, ..record },
+    let record = match &kept {
+        Some(record) => record.clone(),
         None => state::register(&options.name, options.nodes)?,
     };
     let running = Running::of(&options.name, &folder, &record, true);
     if let Err(error) = start(&running, &folder, &built, &archives) {
         let logs = rescue_logs(&folder);
-        remove(&folder, &options.name)?;
+        let left = match &kept {
+            Some(record) => cleanup::stop(&folder, Some(Addresses::new(record.index))).map(|()| "stopped, its data kept"),
+            None => remove(&folder).and_then(|()| state::release(&options.name)).map(|()| "removed"),
+        };
+        let left = left.unwrap_or("not removed, which failed too");
         return Err(error.context(format!(
-            "the cluster {} did not start and was removed; its logs are in {}",
+            "the cluster {} did not start and was {left}; its logs are in {}",
             options.name,
             logs.display()
         )));
     }
     state::write(&folder, &Record { phase: Phase::Running, ..record })?;
-    println!("the cluster {} is ready: {} node(s), {:.1} s", options.name, options.nodes, began.elapsed().as_secs_f64());
+    line(format_args!("the cluster {} is ready: {} node(s), {:.1} s", options.name, options.nodes, began.elapsed().as_secs_f64()));
     Ok(running)
 }
 
 /// Installs, builds and makes all that a cluster needs; gives the programs and the archives of the base images.
 pub(crate) fn prepare() -> Result<(programs::Built, Vec<PathBuf>)> {
-    prerequisites::packages(|message| println!("  {message}"))?;
+    prerequisites::packages(|message| line(format_args!("  {message}")))?;
     let built = programs::build()?;
     let archives = step("make images", |_| catalogue::base(&built))?;
     Ok((built, archives))
@@ -234,7 +244,7 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
 pub fn down(name: &str, keep: bool) -> Result<()> {
     let folder = state::folder(name)?;
     if !folder.exists() {
-        println!("there is no cluster {name}");
+        line(format_args!("there is no cluster {name}"));
         return Ok(());
     }
     prerequisites::require_root("down")?;
@@ -244,30 +254,34 @@ pub fn down(name: &str, keep: bool) -> Result<()> {
             cleanup::stop(&folder, Some(Addresses::new(record.index)))?;
             state::write(&folder, &Record { phase: Phase::Kept, ..record })
         }),
-        _ => step(format!("remove the cluster {name}"), |_| remove(&folder, name)),
+        _ => step(format!("remove the cluster {name}"), |_| {
+            remove(&folder)?;
+            state::release(name)
+        }),
     }
 }
 
 /// The cluster of this name, if it runs and answers.
 pub fn running(name: &str) -> Result<Option<Running>> {
+    answering(name, Duration::from_secs(15))
+}
+
+fn answering(name: &str, limit: Duration) -> Result<Option<Running>> {
     let folder = state::folder(name)?;
     let Some(record) = state::read(&folder).unwrap_or(None) else { return Ok(None) };
     let roots = node::roots(&node::processes(), &folder);
     let has = |place: &str| roots.iter().any(|(name, _)| name == place);
     let running = Running::of(name, &folder, &record, false);
     let whole = record.phase == Phase::Running && has("cp") && (1..=record.nodes).all(|node| has(&node_name(node)));
-    // One answer of three: a server that is just being restarted by its supervisor is not a dead cluster.
-    let answers =
-        || wait("an answer", Duration::from_secs(15), Duration::from_secs(1), || Ok(running.kubectl(&["get", "--raw", "/readyz"]).is_ok()));
+    // A server that is just being restarted by its supervisor is not a dead cluster.
+    let answers = || wait("an answer", limit, Duration::from_secs(1), || Ok(running.kubectl(&["get", "--raw", "/readyz"]).is_ok()));
     Ok((whole && answers().is_ok()).then_some(running))
 }
 
-fn remove(folder: &Path, name: &str) -> Result<()> {
+fn remove(folder: &Path) -> Result<()> {
     let addresses = state::read(folder).unwrap_or(None).map(|record| Addresses::new(record.index));
     cleanup::stop(folder, addresses)?;
-    cleanup::forget(folder)?;
-    let _ = fs::remove_file(folder.with_file_name(format!("{name}.lock")));
-    Ok(())
+    cleanup::forget(folder)
 }
 
 fn rescue_logs(folder: &Path) -> PathBuf {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::images::{Entry, Image, etc};
+use super::images::{Entry, Image, etc, prune};
 use super::outside::output;
 use super::programs::Built;
 use super::state;
@@ -22,6 +23,9 @@ pub enum Profile {
     Dev,
 }
 
+// Each build of our own programs makes new archives.
+const UNUSED: Duration = Duration::from_hours(48);
+
 const BUSYBOX: [&str; 3] = ["/usr/bin/busybox", "/bin/busybox", "/usr/sbin/busybox"];
 
 /// The images that every cluster has: pause, busybox, two versions of NATS, the configuration reloader. Gives their archives.
@@ -33,7 +37,9 @@ pub fn base(built: &Built) -> Result<Vec<PathBuf>> {
         images.push(nats(version, &built.folder(program)?.join("nats-server")));
     }
     images.push(reloader(&built.folder("config-reloader")?.join("nats-server-config-reloader")));
-    images.iter().map(|image| image.archive(&cache)).collect()
+    let archives = images.iter().map(|image| image.archive(&cache)).collect::<Result<_>>()?;
+    prune(&cache, UNUSED)?;
+    Ok(archives)
 }
 
 // The first process of every pod. In a pod with one process namespace for all containers it is also the one that orphans go to: a shell reaps them.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::addresses::MAX_NODES;
 use super::catalogue::Profile;
+use super::progress::line;
 use super::{Load, Options, Running, addresses, down, load, node, prepare, prerequisites, running, state, up};
 
 /// What to do with a cluster.
@@ -95,14 +96,14 @@ pub fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Up { which, nodes } => {
             let running = up(&Options { name: which.name, nodes })?;
-            println!("\nexport KUBECONFIG={}", running.kubeconfig.display());
-            println!("# kubectl, if you have none: {}", running.bin.join("kubectl").display());
+            line(format_args!("\nexport KUBECONFIG={}", running.kubeconfig.display()));
+            line(format_args!("# kubectl, if you have none: {}", running.bin.join("kubectl").display()));
             Ok(())
         }
         Verb::Down { which, all, keep } => {
             let names = if all { state::names()? } else { vec![which.name] };
             if names.is_empty() {
-                println!("there is no cluster");
+                line(format_args!("there is no cluster"));
             }
             names.iter().try_for_each(|name| down(name, keep))
         }
@@ -120,8 +121,8 @@ fn status(name: &str, format: Format) -> Result<()> {
     let folder = state::folder(name)?;
     let Some(record) = state::read(&folder)? else {
         match format {
-            Format::Text => println!("there is no cluster {name}; start it with `cargo xtask cluster up{}`", flag(name)),
-            Format::Json => println!("{:#}", json!({"name": name, "running": false})),
+            Format::Text => line(format_args!("there is no cluster {name}; start it with `cargo xtask cluster up{}`", flag(name))),
+            Format::Json => line(format_args!("{:#}", json!({"name": name, "running": false}))),
         }
         return Ok(());
     };
@@ -138,21 +139,26 @@ fn status(name: &str, format: Format) -> Result<()> {
                 "name": name, "running": live.is_some(), "phase": record.phase, "index": record.index, "kubeconfig": folder.join("kubeconfig"),
                 "bin": folder.join("bin"), "apiServer": a.api(), "hostAddress": a.host(), "nodes": nodes, "programs": programs,
             });
-            println!("{status:#}");
+            line(format_args!("{status:#}"));
         }
         Format::Text => {
             let word = if live.is_some() { "running" } else { "not running" };
-            println!("cluster {name}: {word} (index {}, API server {}, the host seen from pods {})", record.index, a.api(), a.host());
+            line(format_args!(
+                "cluster {name}: {word} (index {}, API server {}, the host seen from pods {})",
+                record.index,
+                a.api(),
+                a.host()
+            ));
             for (node, ready) in nodes {
-                println!("  node {node}: {}", if ready { "Ready" } else { "not ready" });
+                line(format_args!("  node {node}: {}", if ready { "Ready" } else { "not ready" }));
             }
             let mut places: Vec<&str> = programs.iter().map(|(place, ..)| place.as_str()).collect();
             places.dedup();
             for place in places {
                 let names: Vec<&str> = programs.iter().filter(|(of, ..)| of == place).map(|(_, program, _)| program.as_str()).collect();
-                println!("  {place}: {}", names.join(", "));
+                line(format_args!("  {place}: {}", names.join(", ")));
             }
-            println!("export KUBECONFIG={}", folder.join("kubeconfig").display());
+            line(format_args!("export KUBECONFIG={}", folder.join("kubeconfig").display()));
         }
     }
     Ok(())
@@ -182,7 +188,7 @@ fn logs(name: &str, component: Option<&str>, node: Option<&str>, tail: u32, foll
     files.sort();
     let Some(component) = component else {
         for file in files {
-            println!("{file}");
+            line(format_args!("{file}"));
         }
         return Ok(());
     };

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -80,6 +81,7 @@ impl Image {
         let layer = cache.join(format!(".layer-{}-{name}", std::process::id()));
         let made = self.assemble(&layer, cache, &name);
         let _ = fs::remove_file(&layer);
+        let _ = fs::remove_file(half_made(&layer));
         made.with_context(|| format!("cannot make the image {}", self.reference))
     }
 
@@ -96,6 +98,7 @@ impl Image {
         let manifest_digest = hex(&Sha256::digest(&manifest));
         let archive = cache.join(format!("{name}-{}.tar", &manifest_digest[..16]));
         if archive.exists() {
+            File::open(&archive)?.set_modified(SystemTime::now())?;
             return Ok(archive);
         }
         let index = serde_json::to_vec(&json!({
@@ -105,7 +108,7 @@ impl Image {
                 "annotations": {"io.containerd.image.name": self.reference, "org.opencontainers.image.ref.name": self.reference},
             }],
         }))?;
-        let half_made = layer.with_extension("archive");
+        let half_made = half_made(layer);
         let mut tar = Builder::new(BufWriter::new(File::create(&half_made)?));
         // The index comes first: `described` reads no further.
         append(&mut tar, "index.json", 0o644, index.len() as u64, index.as_slice())?;
@@ -156,6 +159,26 @@ impl Image {
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "cargo xtask cluster"}],
         })
     }
+}
+
+/// Removes what other processes left half made, and archives that nobody made or used for `age`.
+pub fn prune(cache: &Path, age: Duration) -> Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let maker = name.strip_prefix(".layer-").and_then(|rest| rest.split('-').next());
+        let abandoned = maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        let old = entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|time| time.elapsed().is_ok_and(|since| since > age));
+        if abandoned || old {
+            // Another process may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn half_made(layer: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.archive", layer.display()))
 }
 
 /// Reference and manifest digest of each image in an archive, when its index says them first (ours do).

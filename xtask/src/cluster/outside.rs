@@ -48,9 +48,9 @@ pub fn feed(command: &mut Command, input: &str) -> Result<()> {
     Ok(())
 }
 
-/// The last `count` lines that are not blank.
+/// The last `count` lines that are neither blank nor a warning (containerd's `ctr` begins with some, whatever it is asked).
 pub fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty() && !line.contains("level=warning")).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 

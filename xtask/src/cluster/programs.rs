@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::outside::last_lines;
-use super::progress::Step;
+use super::progress::{Step, line};
 use super::{prerequisites, state};
 
 /// One wrapper module and how it is built.
@@ -95,15 +95,15 @@ pub fn build() -> Result<Built> {
     if count > 0 {
         let lock = File::create(bin.join(".lock"))?;
         if lock.try_lock().is_err() {
-            println!("  waiting: another build of the cluster's programs is running");
+            line("  waiting: another build of the cluster's programs is running");
             lock.lock()?;
         }
         let total: u64 = missing.iter().map(|(program, _)| program.expected).sum();
-        println!(
+        line(format_args!(
             "  {count} programs are not built yet: about {} min on 2 cores, once; they are kept in {}",
             total.div_ceil(60),
             bin.display()
-        );
+        ));
         for (number, (program, folder)) in (1..).zip(&missing) {
             if !complete(program, folder) {
                 build_one(program, folder, number, count)?;
@@ -148,7 +148,7 @@ fn build_one(program: &Program, folder: &Path, number: usize, count: usize) -> R
     let expected = Duration::from_secs(program.expected);
     let title = format!("build {} ({number} of {count}, expected {} s)", program.name, expected.as_secs());
     let step = Step::begin(title);
-    let half_made = folder.with_extension("new");
+    let half_made = PathBuf::from(format!("{}.new", folder.display()));
     let _ = fs::remove_dir_all(&half_made);
     fs::create_dir_all(&half_made)?;
     let mut command = Command::new("nice");

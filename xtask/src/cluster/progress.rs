@@ -1,9 +1,16 @@
 //! What a person sees during long work: a line that moves on a terminal, and one line for each finished step anywhere.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints a line. Where nobody reads any more (`... | head`), the work goes on.
+pub fn line(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
 
 /// One step of the work.
 pub struct Step {
@@ -32,7 +39,7 @@ impl Step {
     /// Ends a step that went well: prints it with its time.
     pub fn done(self) {
         self.bar.finish_and_clear();
-        println!("  {} ({:.1} s)", self.title, self.began.elapsed().as_secs_f64());
+        line(format_args!("  {} ({:.1} s)", self.title, self.began.elapsed().as_secs_f64()));
     }
 }
 

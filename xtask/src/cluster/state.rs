@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::addresses::{Addresses, MAX_CLUSTERS};
+use super::kernel;
 
 /// How far a cluster has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,11 +120,24 @@ pub fn lock(name: &str) -> Result<File> {
     }
 }
 
+/// After a cluster is gone: puts the machine's settings back if it was the last one, and removes its lock, which the caller still holds.
+pub fn release(name: &str) -> Result<()> {
+    let root = clusters()?;
+    let registry = File::create(root.join("registry.lock"))?;
+    registry.lock()?;
+    if names()?.is_empty() {
+        kernel::restore()?;
+    }
+    let _ = fs::remove_file(root.join(format!("{name}.lock")));
+    Ok(())
+}
+
 /// Records a new cluster under the lowest free index.
 pub fn register(name: &str, nodes: u8) -> Result<Record> {
     let root = clusters()?;
     let registry = File::create(root.join("registry.lock"))?;
     registry.lock()?;
+    kernel::remember()?;
     let mut taken = Vec::new();
     for other in names()? {
         taken.extend(read(&root.join(other))?.map(|record| record.index));
