@@ -26,7 +26,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Code {
     let name = args::program_name(arguments.first().map(OsString::as_os_str));
     let cli = match args::parse(arguments, &name) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &name),
     };
     log(cli.connection.verbosity);
     match carry_out(cli, &name) {
@@ -59,12 +59,29 @@ fn carry_out(cli: Cli, name: &str) -> Outcome {
 }
 
 /// A line that cannot be read is a usage error: 1, because 2 says "unhealthy". Help and version are answers.
-fn usage(error: &clap::Error) -> Code {
+fn usage(error: &clap::Error, name: &str) -> Code {
     use clap::error::ErrorKind;
-    let is_answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    // A reader that went away is no fault, and a lost complaint cannot be helped.
-    let _ = error.print();
-    if is_answer { Code::Fine } else { Code::NoAnswer }
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+        // A reader that went away is no fault.
+        let _ = error.print();
+        return if error.use_stderr() { Code::NoAnswer } else { Code::Fine };
+    }
+    terminal::say(&usage_line(&error.to_string(), name));
+    Code::NoAnswer
+}
+
+/// clap's complaint in one line: what is wrong, what would be right, where to read more.
+fn usage_line(complaint: &str, name: &str) -> String {
+    let said = complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let (mut words, mut asked) = (Vec::new(), name.to_owned());
+    for line in said {
+        match line.strip_prefix("Usage: ") {
+            // The usage names the command that was meant: all words before its first flag or argument.
+            Some(usage) => asked = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '['])).collect::<Vec<_>>().join(" "),
+            None => words.push(terminal::clean(line)),
+        }
+    }
+    format!("{}; see: {asked} --help", words.join(" "))
 }
 
 fn log(verbosity: Option<u8>) {
@@ -77,4 +94,42 @@ fn log(verbosity: Option<u8>) {
     let colours = std::io::stderr().is_terminal();
     // A second run in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_one_line() {
+        let lines: Vec<_> = [
+            "list -o typo",
+            "lsit",
+            "status a b",
+            "list --nope",
+            "create --replicas three",
+            "create -f x --tls",
+            "create --settings max_payload",
+            "list --request-timeout soon",
+            "status --wait=green",
+            "status -w --wait",
+            "completion",
+        ]
+        .map(|line| {
+            let words = std::iter::once("kubectl-isbsvc").chain(line.split(' ')).map(Into::into);
+            usage_line(&args::parse(words, args::NAME).err().unwrap().to_string(), args::NAME)
+        })
+        .into_iter()
+        .collect();
+        assert!(lines.iter().all(|line| !line.contains('\n')));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn exit_codes_of_usage_errors_help_and_versions() {
+        let code = |line: &str| run(std::iter::once("kubectl-isbsvc").chain(line.split(' ')).map(Into::into)) as u8;
+        assert_eq!(code("list -o typo"), 1);
+        assert_eq!(code("version --client"), 0);
+        assert_eq!(code("render -f /nowhere/at/all.yaml"), 1);
+    }
 }

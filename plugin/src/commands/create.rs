@@ -189,12 +189,9 @@ fn decode(object: &Value) -> Result<InterStepBufferService, Failure> {
 }
 
 fn explain(failure: Failure, name: &str, namespace: &str) -> Failure {
-    let more = if failure.message.contains("exists already") {
-        format!("; see it with: kubectl isbsvc describe {name} -n {namespace}, change it with kubectl apply")
-    } else if failure.message.contains("is not there") {
-        format!("; create the namespace first: kubectl create namespace {namespace}")
-    } else {
-        String::new()
+    let more = match failure.message.contains("exists already") {
+        true => format!("; see it with: kubectl isbsvc describe {name} -n {namespace}, change it with kubectl apply"),
+        false => String::new(),
     };
     Failure { message: failure.message + &more, ..failure }
 }

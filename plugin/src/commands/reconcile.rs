@@ -68,6 +68,7 @@ impl Reconcile {
             return Ok(Code::Fine);
         }
         say(outline.trim_end());
+        session.stands("nothing was written");
         if !self.yes && !confirmed(&format!("Write {} changes to {}/{name}?", plan.actions.len(), session.namespace)).await? {
             return Err(Failure::no_answer("not confirmed; nothing was written"));
         }
@@ -120,6 +121,10 @@ impl Reconcile {
         print(&outcome.carried.iter().map(|carried| format!("{}\n", clean(&carried.to_string()))).collect::<String>())?;
         for event in &look.plan.events {
             note(&format!("{}: {}", event.reason, event.note));
+        }
+        if let Some(status) = look.plan.status.filter(|status| !status.is_healthy()) {
+            let says = status.message.map(|message| format!(" ({message})")).unwrap_or_default();
+            note(&format!("the service is not healthy yet{says}; a controller would look again: run the command again once the servers are up"));
         }
         Ok(Code::Fine)
     }

@@ -58,6 +58,9 @@ impl<'a> Asked<'a> {
                 self.resource,
                 self.namespace.map_or_else(|| " -A".to_owned(), |namespace| format!(" -n {namespace}")),
             ),
+            404 if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {
+                format!("there is no namespace {0:?}; create it first: kubectl create namespace {0}", self.namespace.unwrap_or_default())
+            }
             404 if self.resource.ends_with(names::GROUP) && !object_is_absent(error) => missing_type(self.resource),
             404 => format!("{} is not there, {}", self.object(), self.place()),
             409 if status.reason == "AlreadyExists" => format!("{} exists already, {}", self.object(), self.place()),

@@ -15,6 +15,8 @@ use super::{
 
 /// Events in one report.
 const LATEST_EVENTS: usize = 5;
+/// State of a server whose pod does not exist.
+pub const MISSING: &str = "Missing";
 
 /// Why the verdict is not better.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -196,7 +198,7 @@ fn servers(service: &InterStepBufferService, observed: &Observed, verdict: &Verd
         for ordinal in 0..verdict.servers_wanted.clamp(0, isbsvc::limits::SERVERS) {
             let name = names::pod(service.name(), ordinal);
             if !rows.iter().any(|row| row.pod == name) {
-                rows.push(ServerRow { pod: name, state: "Missing".to_owned(), ..ServerRow::default() });
+                rows.push(ServerRow { pod: name, state: MISSING.to_owned(), ..ServerRow::default() });
             }
         }
     }

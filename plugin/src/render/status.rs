@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::cells::{self, NONE, UNKNOWN};
 use super::table::{Table, Text};
-use crate::model::status::ServiceStatus;
+use crate::model::status::{MISSING, ServiceStatus};
 use crate::model::{Meta, ServerRow, Streams, Summary};
 use crate::terminal::{Shade, clean, paint};
 
@@ -200,7 +200,8 @@ fn servers(text: &mut String, status: &ServiceStatus, form: Shape) {
     text.push_str(&indent(&table.text()));
     for row in &status.servers {
         let pod = clean(&row.pod);
-        if row.state != "Running" {
+        // That a pod is missing is said by its row and by the verdict.
+        if row.state != "Running" && row.state != MISSING {
             let _ = writeln!(text, "  {pod}: {}", clean(&row.state));
         }
         if let Some(why) = &row.unhealthy {
