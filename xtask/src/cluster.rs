@@ -224,6 +224,10 @@ fn import(folder: &Path, nodes: u8, archives: &[PathBuf]) -> Result<()> {
 pub fn load(name: &str, what: &Load) -> Result<()> {
     prerequisites::require_root("load")?;
     let folder = state::folder(name)?;
+    let not_running = || format!("the cluster {name} is not running; start it with `cargo xtask cluster up{}`", flag(name));
+    if running(name)?.is_none() {
+        bail!(not_running());
+    }
     let archives = match what {
         Load::Own(profile) => {
             step("build the controller and the webhook, make their images", |step| catalogue::own(*profile, |message| step.say(message)))?
@@ -234,9 +238,7 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
             .collect::<Result<_>>()?,
     };
     let _lock = state::lock(name)?;
-    let Some(running) = running(name)? else {
-        bail!("the cluster {name} is not running; start it with `cargo xtask cluster up{}`", flag(name));
-    };
+    let running = running(name)?.with_context(not_running)?;
     step(format!("bring {} image(s) into {} node(s)", archives.len(), running.nodes), |_| import(&folder, running.nodes, &archives))
 }
 
