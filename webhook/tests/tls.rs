@@ -224,7 +224,7 @@ async fn after_the_word_to_end_it_is_unready_answers_on_and_ends_connections_gen
     let (old, head, _) = running.connect().await.unwrap().ask().await;
     assert!(!head.contains("connection: close"));
 
-    running.goodbye.send(Duration::from_secs(3600)).await.unwrap();
+    running.goodbye.send(Duration::from_hours(1)).await.unwrap();
     while !running.webhook.is_draining() {
         tokio::task::yield_now().await;
     }
