@@ -95,6 +95,7 @@ pub fn up(options: &Options) -> Result<Running> {
     let folder = state::folder(&options.name)?;
     prerequisites::require_root("up")?;
     let _lock = state::lock(&options.name)?;
+    start_dead_nodes(&folder)?;
     // A cluster that lives is waited for with patience: the way on from here removes it.
     if let Some(running) = answering(&options.name, Duration::from_mins(1))? {
         if running.nodes != options.nodes {
@@ -106,6 +107,7 @@ pub fn up(options: &Options) -> Result<Running> {
                 flag(&options.name)
             );
         }
+        wait_until_ready(&running)?;
         line(format_args!("the cluster {} is running already", options.name));
         return Ok(running);
     }
@@ -150,6 +152,17 @@ pub fn up(options: &Options) -> Result<Running> {
     Ok(running)
 }
 
+// A node whose processes are gone comes back as after a power cut, with its disk, while the rest of its cluster runs on.
+fn start_dead_nodes(folder: &Path) -> Result<()> {
+    let Some(record) = state::read(folder).unwrap_or(None).filter(|record| record.phase == Phase::Running) else { return Ok(()) };
+    let roots = node::roots(&node::processes(), folder);
+    let lives = |place: &str| roots.iter().any(|(name, _)| name == place);
+    for node in (1..=record.nodes).filter(|node| lives("cp") && !lives(&node_name(*node))) {
+        step(format!("start the node {} again", node_name(node)), |_| node::start_node(folder, Addresses::new(record.index), node))?;
+    }
+    Ok(())
+}
+
 /// Installs, builds and makes all that a cluster needs; gives the programs and the archives of the base images.
 pub(crate) fn prepare() -> Result<(programs::Built, Vec<PathBuf>)> {
     prerequisites::packages(|message| line(format_args!("  {message}")))?;
@@ -179,16 +192,20 @@ fn start(running: &Running, folder: &Path, built: &programs::Built, archives: &[
         wait("the API server to answer", limit, Duration::from_millis(100), || Ok(folder.join("api-ready").exists()))
     })?;
     step("nodes are Ready, pods can be made, volumes can be had", |_| {
-        wait("all nodes to be Ready", Duration::from_mins(2), Duration::from_millis(200), || {
-            let nodes = nodes(running).unwrap_or_default();
-            Ok(nodes.len() == usize::from(running.nodes) && nodes.iter().all(|(_, ready)| *ready))
-        })?;
+        wait_until_ready(running)?;
         wait("the default ServiceAccount", Duration::from_mins(1), Duration::from_millis(200), || {
             Ok(running.kubectl(&["get", "serviceaccount", "default", "--namespace", "default"]).is_ok())
         })?;
         wait("the StorageClass", Duration::from_mins(1), Duration::from_millis(200), || {
             Ok(running.kubectl(&["get", "storageclass", "standard"]).is_ok())
         })
+    })
+}
+
+fn wait_until_ready(running: &Running) -> Result<()> {
+    wait("all nodes to be Ready", Duration::from_mins(2), Duration::from_millis(200), || {
+        let nodes = nodes(running).unwrap_or_default();
+        Ok(nodes.len() == usize::from(running.nodes) && nodes.iter().all(|(_, ready)| *ready))
     })
 }
 
