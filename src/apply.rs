@@ -8,4 +8,6 @@ mod reconcile;
 
 pub use error::{ApplyError, Category};
 pub use execute::{Carried, Outcome, Verb, execute};
+#[cfg(feature = "controller")]
+pub(crate) use reconcile::draw;
 pub use reconcile::{Look, ReconcileError, Secrets, look, reconcile_once};

@@ -91,3 +91,24 @@ pub const LEASE_RENEW: Duration = Duration::from_secs(4);
 pub const LEASE_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two attempts to take a Lease that somebody else holds.
 pub const LEASE_RETRY: Duration = Duration::from_secs(2);
+
+/// Services that one controller reconciles at once.
+pub const RECONCILES_AT_ONCE: usize = 8;
+/// One reconciliation with all that it waits for.
+pub const RECONCILE: Duration = Duration::from_secs(120);
+/// After the first failure of a service; doubled with each further one.
+pub const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait after a failure of a service.
+pub const RETRY_MOST: Duration = Duration::from_secs(60);
+/// After somebody was faster than we: the watch brings what they wrote within moments.
+pub const RETRY_CONFLICT: Duration = Duration::from_millis(200);
+/// What the servers said is taken for true for this long when events come in a swarm, as they do while pods start.
+pub const SERVERS_FRESH: Duration = Duration::from_millis(250);
+/// What is under way has this long to end when the controller is told to stop; Kubernetes gives 30 s in all.
+pub const RECONCILE_DRAIN: Duration = Duration::from_secs(20);
+/// Between two looks at the controller configuration file; kubelet brings a changed `ConfigMap` in about a minute anyway.
+pub const CONFIG_LOOK: Duration = Duration::from_secs(5);
+/// Largest controller configuration, bytes (a `ConfigMap` holds at most 1 MiB).
+pub const CONFIG_FILE: u64 = 1024 * 1024;
+/// Between two looks at the webhook's certificate: a timer stands still while a machine is suspended.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);

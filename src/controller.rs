@@ -1,0 +1,141 @@
+//! The long-running controller: watches, queue, leader lease, metrics, events.
+//!
+//! What is to be done for a service is [`crate::plan`]'s business; here it is asked at the right moments and carried out by the one that may.
+
+mod arguments;
+mod configuration;
+mod connection;
+mod endpoints;
+mod events;
+mod logging;
+mod metrics;
+mod queue;
+mod reconcile;
+mod shutdown;
+mod watches;
+mod workers;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::sync::watch;
+
+pub use arguments::{Arguments, LogFormat, Way};
+
+use crate::apply::lease::{Held, Lease};
+use crate::controller_config::ControllerConfig;
+use configuration::Source;
+use endpoints::Ready;
+use events::Events;
+use metrics::Metrics;
+use queue::Queue;
+use reconcile::Reconciler;
+
+/// Runs until it is told to stop, or until the Lease is lost, which is an error.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    logging::start(arguments.log_format);
+    let mut stop = shutdown::on_signal().context("signals")?;
+    let (source, config) = Source::open(arguments.controller_config.clone())?;
+    let metrics_listener = endpoints::bind("--metrics-listen", arguments.metrics_listen).await?;
+    let health_listener = endpoints::bind("--health-listen", arguments.health_listen).await?;
+    let kube = connection::config(&arguments).await?;
+    let client = Client::try_from(kube.clone()).context("API server")?;
+    let reach = connection::reach(&kube, &client, arguments.servers_via.unwrap_or_else(Way::here))?;
+    let identity = identity();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, server = %kube.cluster_url, "isbsvc-controller");
+
+    let (ready, metrics, queue) = (Ready::default(), Arc::new(Metrics::default()), Arc::new(Queue::default()));
+    let length = { let (metrics, queue) = (Arc::clone(&metrics), Arc::clone(&queue)); move || metrics.queue(queue.len()) };
+    endpoints::spawn(metrics_listener, endpoints::metrics(Arc::clone(&metrics), length));
+    endpoints::spawn(health_listener, endpoints::health(ready.clone()));
+    tokio::spawn(source.follow());
+
+    let events = Events::new(client.clone(), identity.clone(), Arc::clone(&metrics));
+    let instance = arguments.instance.clone().unwrap_or_else(|| config.borrow().instance.clone());
+    let mut watched = None;
+    if arguments.certificates_only {
+        ready.set(true);
+    } else {
+        let (stores, tasks) = watches::start(&client, arguments.namespace_scope.as_deref(), &queue);
+        let until_ready = watches::ready(&stores);
+        tokio::select! {
+            result = until_ready => result.context("watches")?,
+            () = shutdown::requested(&mut stop) => return Ok(()),
+        }
+        ready.set(true);
+        requeue_on_change(config.clone(), stores.services.clone(), Arc::clone(&queue));
+        watched = Some((stores, tasks));
+    }
+
+    let mut held = None;
+    if arguments.leader_elect {
+        let lease = Lease::new(client.clone(), &arguments.lease_namespace, &instance, identity);
+        tokio::select! {
+            lease = lease.wait() => held = Some(lease),
+            () = shutdown::requested(&mut stop) => return Ok(()),
+        }
+        tracing::info!("holds the Lease");
+    }
+    metrics.leader(true);
+
+    let work = async {
+        match watched {
+            Some((stores, mut tasks)) => {
+                let reconciler = Reconciler {
+                    client: client.clone(),
+                    stores,
+                    config,
+                    instance: arguments.instance.clone(),
+                    reach,
+                    events,
+                    metrics: Arc::clone(&metrics),
+                    memory: Mutex::new(HashMap::new()),
+                };
+                tokio::select! {
+                    () = workers::work(Arc::new(reconciler), queue, stop.clone()) => Ok(()),
+                    _ = tasks.join_next() => Err(anyhow::anyhow!("a watch ended, which it never should")),
+                }
+            }
+            None => {
+                shutdown::requested(&mut stop.clone()).await;
+                Ok(())
+            }
+        }
+    };
+    lead(held, work).await
+}
+
+/// Works as long as the Lease is ours, and frees it at the end.
+async fn lead(held: Option<Held>, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let Some(mut held) = held else { return work.await };
+    tokio::select! {
+        result = work => {
+            if let Err(error) = held.release().await {
+                tracing::warn!(%error, "the Lease could not be freed; the next one waits for its term to end");
+            }
+            result
+        }
+        lost = held.keep() => Err(lost.into()),
+    }
+}
+
+/// A changed configuration concerns every service.
+fn requeue_on_change(
+    mut config: watch::Receiver<Arc<ControllerConfig>>,
+    services: kube::runtime::reflector::Store<kube::api::DynamicObject>,
+    queue: Arc<Queue>,
+) {
+    tokio::spawn(async move {
+        while config.changed().await.is_ok() {
+            watches::wake(&queue, watches::all(&services, None));
+        }
+    });
+}
+
+/// Who we are in the Lease and in events: the pod's name, and a word that no other process has.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).unwrap_or_else(|| "host".to_owned());
+    format!("{host}_{:08x}", rand::random::<u32>())
+}

@@ -1,0 +1,115 @@
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::controller_config::ControllerConfig;
+use crate::limits;
+
+/// Where the `ConfigMap` `numaflow-controller-config` is mounted.
+pub const DEFAULT_PATH: &str = "/etc/numaflow/controller-config.yaml";
+
+/// The controller configuration and the file that it comes from.
+pub struct Source {
+    path: Option<PathBuf>,
+    text: Option<String>,
+    sender: watch::Sender<Arc<ControllerConfig>>,
+}
+
+impl Source {
+    /// Reads the file that was named, or that at [`DEFAULT_PATH`] where there is one, or takes the built-in configuration. A file that was named must
+    /// be there and be right; one that is mounted later is found later.
+    pub fn open(named: Option<PathBuf>) -> anyhow::Result<(Self, watch::Receiver<Arc<ControllerConfig>>)> {
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
+        let text = if named.is_some() || path.exists() { Some(read(&path)?) } else { None };
+        let config = match &text {
+            Some(text) => parse(&path, text)?,
+            None => ControllerConfig::built_in(),
+        };
+        let (sender, receiver) = watch::channel(Arc::new(config));
+        Ok((Self { path: Some(path), text, sender }, receiver))
+    }
+
+    /// Follows the file for ever, by its content: kubelet swaps a link. One that cannot be read leaves the last good configuration in force.
+    pub async fn follow(mut self) {
+        let mut ticks = interval(limits::CONFIG_LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = None;
+        loop {
+            ticks.tick().await;
+            let words = self.look().err().map(|error| format!("{error:#}"));
+            if let Some(words) = words.as_ref().filter(|words| said.as_ref() != Some(*words)) {
+                tracing::warn!(error = words, "the controller configuration cannot be used; the last good one stays in force");
+            }
+            said = words;
+        }
+    }
+
+    fn look(&mut self) -> anyhow::Result<()> {
+        let Some(path) = self.path.as_ref().filter(|path| self.text.is_some() || path.exists()) else { return Ok(()) };
+        let text = read(path)?;
+        if self.text.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        let config = parse(path, &text)?;
+        self.text = Some(text);
+        tracing::info!("the controller configuration changed");
+        self.sender.send_replace(Arc::new(config));
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let file = File::open(path).with_context(|| format!("controller configuration {}", path.display()))?;
+    let mut text = String::new();
+    file.take(limits::CONFIG_FILE + 1).read_to_string(&mut text).with_context(|| format!("controller configuration {}", path.display()))?;
+    ensure!(
+        text.len() as u64 <= limits::CONFIG_FILE,
+        "controller configuration {}: larger than {} bytes",
+        path.display(),
+        limits::CONFIG_FILE
+    );
+    Ok(text)
+}
+
+fn parse(path: &Path, text: &str) -> anyhow::Result<ControllerConfig> {
+    ControllerConfig::parse(text).with_context(|| format!("controller configuration {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(receiver: &watch::Receiver<Arc<ControllerConfig>>) -> String {
+        receiver.borrow().instance.clone()
+    }
+
+    #[test]
+    fn a_change_is_taken_over_and_a_bad_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("controller-config.yaml");
+        std::fs::write(&path, "instance: blue\n").unwrap();
+        let (mut source, receiver) = Source::open(Some(path.clone())).unwrap();
+        assert_eq!(instance(&receiver), "blue");
+        std::fs::write(&path, "instance: [\n").unwrap();
+        let error = source.look().unwrap_err();
+        assert!(format!("{error:#}").contains("controller-config.yaml"), "{error:#}");
+        assert_eq!(instance(&receiver), "blue");
+        std::fs::write(&path, "instance: green\n").unwrap();
+        source.look().unwrap();
+        assert_eq!(instance(&receiver), "green");
+        std::fs::remove_file(&path).unwrap();
+        assert!(source.look().is_err());
+        assert_eq!(instance(&receiver), "green");
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let Err(error) = Source::open(Some(PathBuf::from("/nonexistent/config.yaml"))) else { unreachable!("it is not there") };
+        assert!(format!("{error:#}").starts_with("controller configuration /nonexistent/config.yaml: No such file"), "{error:#}");
+    }
+}

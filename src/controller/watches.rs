@@ -1,0 +1,217 @@
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::queue::{Key, Queue};
+use crate::api::{InterStepBufferService, names};
+use crate::observe::{Stores, component_selector, in_words, pipeline_resource, thin};
+use crate::observed::Fact;
+
+/// What a watch saw.
+pub(super) enum Seen<'a, K> {
+    /// One object, now or as it was when it went.
+    Object(&'a K),
+    /// The whole of it, at the start and after a gap.
+    All,
+    /// It cannot be watched for now; it is tried again.
+    Failed(&'a kube::Error),
+}
+
+/// Watches everything that a look at a service needs; whatever is seen puts the services that it is about into the queue. The tasks end with the set.
+pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Stores, JoinSet<()>) {
+    let starter = Starter { client, scope, queue };
+    let mut tasks = JoinSet::new();
+
+    let resource = ApiResource::erase::<InterStepBufferService>(&());
+    let (services, writer) = dynamic(&resource);
+    let (own, woken) = (services.clone(), Arc::clone(queue));
+    tasks.spawn(follow(names::PLURAL, starter.dynamic(&resource), watcher::Config::default(), writer, thin, move |seen| match seen {
+        Seen::Object(service) => wake(&woken, [key(service)]),
+        Seen::All => wake(&woken, all(&own, None)),
+        Seen::Failed(error) if not_installed(error) => {
+            tracing::error!("the type InterStepBufferService is not installed; apply manifests/crd");
+        }
+        Seen::Failed(_) => {}
+    }));
+
+    let stateful_sets = starter.children("statefulsets", &services, &mut tasks);
+    let headless = starter.children("services", &services, &mut tasks);
+    let config_maps = starter.children("configmaps", &services, &mut tasks);
+    let secrets = starter.children("secrets", &services, &mut tasks);
+    let pods = starter.children("pods", &services, &mut tasks);
+    let claims = starter.children("persistentvolumeclaims", &services, &mut tasks);
+
+    // Any budget of the namespace may select the pods, so all of them are kept, and one that changes concerns every service of its namespace.
+    let (budgets, writer) = reflector::store();
+    let (own, woken) = (services.clone(), Arc::clone(queue));
+    let api = starter.typed();
+    tasks.spawn(follow("poddisruptionbudgets", api, watcher::Config::default(), writer, thin, move |seen| match seen {
+        Seen::Object(budget) => {
+            let budget: &k8s_openapi::api::policy::v1::PodDisruptionBudget = budget;
+            wake(&woken, all(&own, budget.namespace().as_deref()));
+        }
+        Seen::All => wake(&woken, all(&own, None)),
+        Seen::Failed(_) => {}
+    }));
+
+    let resource = pipeline_resource();
+    let (pipelines, writer) = dynamic(&resource);
+    let pipelines_known = Arc::new(Mutex::new(Fact::Unknown("the Pipelines have not been seen yet".to_owned())));
+    let (own, woken, known) = (services.clone(), Arc::clone(queue), Arc::clone(&pipelines_known));
+    let learn = move |fact| *known.lock().unwrap_or_else(PoisonError::into_inner) = fact;
+    tasks.spawn(follow("pipelines", starter.dynamic(&resource), watcher::Config::default(), writer, thin_pipeline, move |seen| match seen {
+        Seen::Object(pipeline) => wake(&woken, all(&own, pipeline.namespace().as_deref())),
+        Seen::All => {
+            learn(Fact::Known(()));
+            wake(&woken, all(&own, None));
+        }
+        // Numaflow itself need not be installed; then there are none.
+        Seen::Failed(error) if not_installed(error) => learn(Fact::Known(())),
+        Seen::Failed(error) => learn(Fact::Unknown(format!("the Pipelines cannot be read: {}", in_words(error)))),
+    }));
+
+    let stores = Stores { services, stateful_sets, headless, config_maps, secrets, budgets, pods, claims, pipelines, pipelines_known };
+    (stores, tasks)
+}
+
+/// Waits until every store holds what the cluster holds; the Pipelines say for themselves whether they are known.
+pub async fn ready(stores: &Stores) -> anyhow::Result<()> {
+    stores.services.wait_until_ready().await?;
+    stores.stateful_sets.wait_until_ready().await?;
+    stores.headless.wait_until_ready().await?;
+    stores.config_maps.wait_until_ready().await?;
+    stores.secrets.wait_until_ready().await?;
+    stores.budgets.wait_until_ready().await?;
+    stores.pods.wait_until_ready().await?;
+    stores.claims.wait_until_ready().await?;
+    Ok(())
+}
+
+/// Puts services into the queue, to be looked at now.
+pub fn wake(queue: &Queue, keys: impl IntoIterator<Item = Key>) {
+    let now = Instant::now();
+    for key in keys {
+        queue.add(key, now);
+    }
+}
+
+/// Every service, or every one of a namespace.
+pub fn all(services: &Store<DynamicObject>, namespace: Option<&str>) -> Vec<Key> {
+    let services = services.state();
+    services.iter().map(|service| key(service)).filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace)).collect()
+}
+
+struct Starter<'a> {
+    client: &'a Client,
+    scope: Option<&'a str>,
+    queue: &'a Arc<Queue>,
+}
+
+impl Starter<'_> {
+    fn typed<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        match self.scope {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    fn dynamic(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        match self.scope {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// Objects that are made for services, each of which names its service in a label.
+    fn children<K>(&self, what: &'static str, services: &Store<DynamicObject>, tasks: &mut JoinSet<()>) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let (services, queue) = (services.clone(), Arc::clone(self.queue));
+        let config = watcher::Config::default().labels(&component_selector());
+        tasks.spawn(follow(what, self.typed::<K>(), config, writer, thin, move |seen| match seen {
+            Seen::Object(object) => wake(&queue, owner(object)),
+            Seen::All => wake(&queue, all(&services, None)),
+            Seen::Failed(_) => {}
+        }));
+        store
+    }
+}
+
+/// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. Failures are tried again with growing pauses (0.8 to 30 s).
+pub(super) fn follow<K>(
+    what: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    writer: Writer<K>,
+    thin: fn(&mut K),
+    react: impl Fn(Seen<'_, K>) + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
+{
+    async move {
+        let mut events = pin!(watcher(api, config).default_backoff().modify(thin).reflect(writer));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
+                Ok(Event::InitDone) => react(Seen::All),
+                // The store takes them over at once when the last one came.
+                Ok(Event::Init | Event::InitApply(_)) => {}
+                Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
+                    if not_installed(&error) {
+                        tracing::debug!(what, "not installed");
+                    } else {
+                        tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
+                    }
+                    react(Seen::Failed(&error));
+                }
+                // A watch that ends, such as by an expired resourceVersion, is begun anew.
+                Err(error) => tracing::debug!(what, %error, "a watch ended"),
+            }
+        }
+    }
+}
+
+fn dynamic(resource: &ApiResource) -> (Store<DynamicObject>, Writer<DynamicObject>) {
+    let writer = Writer::new(resource.clone());
+    (writer.as_reader(), writer)
+}
+
+fn thin_pipeline(pipeline: &mut DynamicObject) {
+    let service = pipeline.data["spec"]["interStepBufferServiceName"].take();
+    pipeline.data = json!({ "spec": { "interStepBufferServiceName": service } });
+    pipeline.metadata.managed_fields = None;
+    pipeline.metadata.annotations = None;
+    pipeline.metadata.labels = None;
+}
+
+fn not_installed(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn key(service: &DynamicObject) -> Key {
+    Key { namespace: service.namespace().unwrap_or_default(), name: service.name_any() }
+}
+
+fn owner<K: Resource>(object: &K) -> Option<Key> {
+    let meta = object.meta();
+    let name = meta.labels.as_ref()?.get(names::NAME_LABEL)?.clone();
+    Some(Key { namespace: meta.namespace.clone()?, name })
+}
