@@ -84,6 +84,13 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>, name: &str
     Cli::from_arg_matches_mut(&mut matches)
 }
 
+/// The command that a line means, as far as it can be told: `kubectl isbsvc status`.
+pub fn asked(arguments: &[std::ffi::OsString], name: &str) -> String {
+    let definition = Cli::command();
+    let known = |word: &&std::ffi::OsString| definition.get_subcommands().any(|sub| word.to_str() == Some(sub.get_name()));
+    arguments.iter().skip(1).find(known).map_or_else(|| name.to_owned(), |sub| format!("{name} {}", sub.to_string_lossy()))
+}
+
 /// How a person calls this program: kubectl finds `kubectl-a-b` as `kubectl a b`, and `kubectl-a_b` as `kubectl a-b`.
 pub fn program_name(argv0: Option<&std::ffi::OsStr>) -> String {
     let file = argv0.map(std::path::Path::new).and_then(std::path::Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
@@ -189,9 +196,8 @@ mod tests {
             vec!["status", "--interval", "0"],
             vec!["status", "--via", "carrier-pigeon"],
             vec!["status", "a", "b"],
-            vec!["create", "--dry-run", "maybe"],
+            vec!["create", "--dry-run=maybe"],
             vec!["create", "--replicas", "three"],
-            vec!["create", "-f", "x", "--replicas", "3"],
             vec!["reconcile", "--dry-run=server"],
             vec!["list", "--nope"],
             vec!["nope"],

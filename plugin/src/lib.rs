@@ -24,9 +24,10 @@ use crate::exit::{Code, Outcome};
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Code {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let name = args::program_name(arguments.first().map(OsString::as_os_str));
+    let asked = args::asked(&arguments, &name);
     let cli = match args::parse(arguments, &name) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &name),
+        Err(error) => return usage(&error, &asked),
     };
     log(cli.connection.verbosity);
     match carry_out(cli, &name) {
@@ -59,28 +60,21 @@ fn carry_out(cli: Cli, name: &str) -> Outcome {
 }
 
 /// A line that cannot be read is a usage error: 1, because 2 says "unhealthy". Help and version are answers.
-fn usage(error: &clap::Error, name: &str) -> Code {
+fn usage(error: &clap::Error, asked: &str) -> Code {
     use clap::error::ErrorKind;
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
         // A reader that went away is no fault.
         let _ = error.print();
         return if error.use_stderr() { Code::NoAnswer } else { Code::Fine };
     }
-    terminal::say(&usage_line(&error.to_string(), name));
+    terminal::say(&usage_line(&error.to_string(), asked));
     Code::NoAnswer
 }
 
 /// clap's complaint in one line: what is wrong, what would be right, where to read more.
-fn usage_line(complaint: &str, name: &str) -> String {
-    let said = complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let (mut words, mut asked) = (Vec::new(), name.to_owned());
-    for line in said {
-        match line.strip_prefix("Usage: ") {
-            // The usage names the command that was meant: all words before its first flag or argument.
-            Some(usage) => asked = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '['])).collect::<Vec<_>>().join(" "),
-            None => words.push(terminal::clean(line)),
-        }
-    }
+fn usage_line(complaint: &str, asked: &str) -> String {
+    let superfluous = |line: &&str| line.is_empty() || line.starts_with("For more information") || line.starts_with("Usage: ");
+    let words: Vec<_> = complaint.lines().map(str::trim).filter(|line| !superfluous(line)).map(terminal::clean).collect();
     format!("{}; see: {asked} --help", words.join(" "))
 }
 
@@ -108,7 +102,7 @@ mod tests {
             "status a b",
             "list --nope",
             "create --replicas three",
-            "create -f x --tls",
+            "create name -f x",
             "create --settings max_payload",
             "list --request-timeout soon",
             "status --wait=green",
@@ -116,8 +110,9 @@ mod tests {
             "completion",
         ]
         .map(|line| {
-            let words = std::iter::once("kubectl-isbsvc").chain(line.split(' ')).map(Into::into);
-            usage_line(&args::parse(words, args::NAME).err().unwrap().to_string(), args::NAME)
+            let words: Vec<OsString> = std::iter::once("kubectl-isbsvc").chain(line.split(' ')).map(Into::into).collect();
+            let asked = args::asked(&words, args::NAME);
+            usage_line(&args::parse(words, args::NAME).err().unwrap().to_string(), &asked)
         })
         .into_iter()
         .collect();

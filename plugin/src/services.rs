@@ -212,7 +212,7 @@ fn parse(text: &str, shown: &str) -> Result<Found, Failure> {
         let error = error.without_snippet();
         let place =
             error.location().map(|location| format!("line {}, column {}: ", location.line(), location.column())).unwrap_or_default();
-        wrong(format!("{place}{}", first_line(&error.to_string())))
+        wrong(format!("{place}{}", complaint(&error.to_string())))
     })?;
     let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
     let object = match <[Value; 1]>::try_from(documents) {
@@ -234,8 +234,11 @@ fn parse(text: &str, shown: &str) -> Result<Found, Failure> {
     Ok(Found { service, object })
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// What the YAML reader complains of, without the place, which is said before, and without advice to programmers.
+fn complaint(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.rsplit_once(" at line ").map_or(line, |(words, _)| words);
+    line.split_once(", set ").map_or(line, |(words, _)| words)
 }
 
 #[cfg(test)]

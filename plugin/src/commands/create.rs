@@ -40,7 +40,7 @@ pub struct Create {
     #[arg(conflicts_with = "file")]
     pub name: Option<String>,
     /// A file with the service, or - for standard input, instead of the flags below
-    #[arg(short, long = "filename", value_name = "FILE", conflicts_with = "Spec")]
+    #[arg(short, long = "filename", value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// What the service shall be.
     #[command(flatten)]
@@ -76,6 +76,9 @@ pub enum Format {
 impl Create {
     /// Carries it out.
     pub fn run(self, connection: &Connection, program: &str) -> Outcome {
+        if self.file.is_some() && self.spec != Spec::default() {
+            return Err(Failure::no_answer("-f and flags that describe the service exclude each other; write what they say into the file"));
+        }
         // Whatever is wrong with files and flags is told before a cluster is asked.
         let from_file = self.file.as_deref().map(services::read_file).transpose()?;
         let config = self.config.from_file()?;

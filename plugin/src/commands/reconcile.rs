@@ -124,7 +124,9 @@ impl Reconcile {
         }
         if let Some(status) = look.plan.status.filter(|status| !status.is_healthy()) {
             let says = status.message.map(|message| format!(" ({message})")).unwrap_or_default();
-            note(&format!("the service is not healthy yet{says}; a controller would look again: run the command again once the servers are up"));
+            note(&format!(
+                "the service is not healthy yet{says}; a controller would look again: run the command again once the servers are up"
+            ));
         }
         Ok(Code::Fine)
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use clap::{Args, ValueEnum};
 use isbsvc::api::InterStepBufferService;
 use isbsvc::controller_config::ControllerConfig;
@@ -119,7 +121,27 @@ pub fn desired(service: &InterStepBufferService, config: &ControllerConfig) -> R
             .unwrap_or_else(|| "this release makes no objects for it".to_owned());
         return Err(Failure::no_answer(format!("nothing to render: {why}")));
     }
-    Ok(plan.desired.into_iter().map(|desired| desired.object).collect())
+    Ok(plan.desired.into_iter().map(|desired| readable(desired.object)).collect())
+}
+
+/// The object as a person reads it and as `kubectl apply` takes it: the words of a Secret as text, and no owner that does not exist yet.
+fn readable(mut object: Value) -> Value {
+    if object["kind"] == "Secret"
+        && let Some(data) = object["data"].as_object()
+    {
+        let text = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok();
+        let words: Option<serde_json::Map<_, _>> = data.iter().map(|(key, value)| Some((key.clone(), Value::from(text(value)?)))).collect();
+        if let (Some(words), Some(fields)) = (words, object.as_object_mut()) {
+            fields.remove("data");
+            fields.insert("stringData".to_owned(), Value::Object(words));
+        }
+    }
+    if object.pointer("/metadata/ownerReferences/0/uid").is_some_and(|uid| uid == "")
+        && let Some(metadata) = object["metadata"].as_object_mut()
+    {
+        metadata.remove("ownerReferences");
+    }
+    object
 }
 
 /// The one line for findings that refuse a service; `None` where none does.

@@ -66,6 +66,19 @@ pub fn count(count: Option<impl ToString>) -> String {
     count.map_or_else(|| UNKNOWN.to_owned(), |count| count.to_string())
 }
 
+/// A count with its word: `1 stream`, `2 streams`.
+pub fn plural(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A short time, from nanoseconds.
+pub fn short_time(nanoseconds: u64) -> String {
+    match nanoseconds / 1_000_000 {
+        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+        milliseconds => format!("{} s", milliseconds / 1000),
+    }
+}
+
 /// Yes or no.
 pub fn yes(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()

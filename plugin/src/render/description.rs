@@ -1,3 +1,5 @@
+//! A service in sections.
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

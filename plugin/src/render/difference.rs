@@ -1,3 +1,5 @@
+//! What would be written, as text.
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Services as a table.
+
 use super::cells::{self, UNKNOWN};
 use super::table::{Table, Text};
 use crate::model::list::{ServiceList, ServiceRow};

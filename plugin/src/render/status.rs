@@ -1,3 +1,5 @@
+//! How a service is, in sections.
+
 use std::fmt::Write as _;
 
 use super::cells::{self, NONE, UNKNOWN};
@@ -208,7 +210,7 @@ fn servers(text: &mut String, status: &ServiceStatus, form: Shape) {
             let _ = writeln!(text, "  {pod} says of itself: {}", clean(why));
         }
         if let Some(why) = &row.silent {
-            let _ = writeln!(text, "  {pod} could not be asked: {}", clean(why));
+            let _ = writeln!(text, "  could not be asked: {}", clean(why));
         }
     }
 }
@@ -225,7 +227,7 @@ fn meta_section(text: &mut String, meta: &Meta, form: Shape) {
         text.push_str("  no leader on which a quorum of the servers agrees\n");
         return;
     };
-    let size = meta.size.map(|size| format!(", {size} servers")).unwrap_or_default();
+    let size = meta.size.map(|size| format!(", {}", cells::plural(size, "server"))).unwrap_or_default();
     let pending = meta.pending.filter(|pending| *pending > 0).map(|pending| format!(", {pending} entries to apply")).unwrap_or_default();
     let _ = writeln!(text, "  leader {}{size}{pending}", clean(leader));
     for peer in &meta.peers {
@@ -236,7 +238,7 @@ fn meta_section(text: &mut String, meta: &Meta, form: Shape) {
         };
         let lag = if peer.lag > 0 { format!(", {} entries behind", peer.lag) } else { String::new() };
         if form.wide || state != "current" || peer.lag > 0 {
-            let _ = writeln!(text, "  {} {state}{lag}, heard {} ms ago", clean(&peer.name), peer.seen_nanoseconds / 1_000_000);
+            let _ = writeln!(text, "  {} {state}{lag}, heard {} ago", clean(&peer.name), cells::short_time(peer.seen_nanoseconds));
         }
     }
 }
@@ -277,11 +279,11 @@ fn streams_section(text: &mut String, streams: &Streams, form: Shape) {
     heading(text, "Streams", shade, form);
     let _ = writeln!(
         text,
-        "  {} streams, {} messages, {}; {} consumers, {} pending, {} not acknowledged, {} redelivered",
-        streams.total,
-        streams.messages,
+        "  {}, {}, {}; {}, {} pending, {} not acknowledged, {} redelivered",
+        cells::plural(streams.total, "stream"),
+        cells::plural(streams.messages, "message"),
         cells::bytes(streams.bytes),
-        streams.consumers,
+        cells::plural(streams.consumers, "consumer"),
         streams.pending,
         streams.ack_pending,
         streams.redelivered
@@ -318,7 +320,7 @@ fn pipelines(text: &mut String, status: &ServiceStatus, form: Shape) {
 fn events(text: &mut String, status: &ServiceStatus, form: Shape) {
     let Some(events) = &status.events else { return };
     heading(text, "Events", if events.warning > 0 { Shade::Yellow } else { Shade::Green }, form);
-    let _ = writeln!(text, "  {} normal, {} warnings", events.normal, events.warning);
+    let _ = writeln!(text, "  {} normal, {}", events.normal, cells::plural(events.warning as u64, "warning"));
     let shown = events.latest.iter().filter(|event| form.wide || event.type_ == "Warning");
     for event in shown {
         let age = cells::age(event.last, status.metadata.observed_at);

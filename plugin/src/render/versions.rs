@@ -1,3 +1,5 @@
+//! Versions as a table.
+
 use super::table::Table;
 use crate::model::versions::Versions;
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::exit::Failure;
 
 /// What a new service shall be.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "The service")]
 pub struct Spec {
     /// What it runs on
@@ -17,7 +17,7 @@ pub struct Spec {
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
     /// Servers: 1, or an odd number from 3 [default: 3]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
     pub replicas: Option<i32>,
     /// Give each server a volume, with the defaults of the flags below
     #[arg(long)]
@@ -69,6 +69,10 @@ pub enum Type {
     /// NATS `JetStream`.
     #[default]
     Jetstream,
+}
+
+fn number(text: &str) -> Result<i32, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

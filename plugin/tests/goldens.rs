@@ -1,0 +1,206 @@
+//! What people and programs see, compared with what is committed in `snapshots/`.
+
+#[path = "goldens/fixtures.rs"]
+mod fixtures;
+
+use std::collections::BTreeMap;
+
+use fixtures::{Case, now};
+use isbsvc::health::{self, Level};
+use isbsvc::observed::{Fact, Observed};
+use kubectl_isbsvc::model::Gap;
+use kubectl_isbsvc::model::description::Description;
+use kubectl_isbsvc::model::list::{Beside, ServiceList};
+use kubectl_isbsvc::model::status::ServiceStatus;
+use kubectl_isbsvc::render;
+use serde_json::json;
+
+fn plain(status: &ServiceStatus) -> String {
+    render::status::sections(status, render::status::Shape { wide: false, colours: false })
+}
+
+/// One pod crashes; its server does not answer, and the others see it gone.
+fn one_pod_down() -> Case {
+    let mut case = Case::healthy("default");
+    let pod = case.pod(2);
+    let status = pod.status.as_mut().unwrap();
+    status.conditions.as_mut().unwrap()[0].status = "False".to_owned();
+    let main = &mut status.container_statuses.as_mut().unwrap()[0];
+    main.ready = false;
+    main.restart_count = 5;
+    main.state =
+        serde_json::from_value(json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting" } })).unwrap();
+    case.observed.servers.insert("isbsvc-default-js-2".to_owned(), Fact::Unknown("pod isbsvc-default-js-2: connection refused".to_owned()));
+    let jetstream = case.server("default", 1).jetstream.as_mut().unwrap();
+    for peer in [&mut jetstream.meta.as_mut().unwrap().peers[1], &mut jetstream.stream_details[0].peers[1]] {
+        (peer.current, peer.offline, peer.lag, peer.active) = (false, true, 40, 90_000_000_000);
+    }
+    case
+}
+
+fn no_meta_leader() -> Case {
+    let mut case = Case::healthy("default");
+    for ordinal in 0..3 {
+        let server = case.server("default", ordinal);
+        server.healthz.ok = false;
+        server.healthz.error = Some("JetStream has not established contact with a meta leader".to_owned());
+        let jetstream = server.jetstream.as_mut().unwrap();
+        let meta = jetstream.meta.as_mut().unwrap();
+        meta.leader = None;
+        meta.peers.clear();
+        jetstream.stream_details[0].leader = None;
+    }
+    case
+}
+
+fn silent_pod() -> Case {
+    let mut case = Case::healthy("default");
+    case.observed
+        .servers
+        .insert("isbsvc-default-js-0".to_owned(), Fact::Unknown("pod isbsvc-default-js-0: no answer within 3 s".to_owned()));
+    case.observed.pipelines = Fact::Unknown("may not list pipelines in namespace work".to_owned());
+    case
+}
+
+fn huge_names() -> Case {
+    let mut case = Case::healthy(&"n".repeat(42));
+    case.object["status"]["message"] = json!(format!("Warning: \u{1b}[31m{}\nsecond line", "long ".repeat(50)));
+    case.pod(0).spec.as_mut().unwrap().node_name = Some(format!("ip-10-0-0-1.{}.internal", "region".repeat(10)));
+    case
+}
+
+#[test]
+fn a_healthy_service() {
+    let case = Case::healthy("default");
+    let status = case.status();
+    assert!(status.is_healthy());
+    insta::assert_snapshot!("status_healthy", plain(&status));
+    insta::assert_snapshot!("status_healthy_wide", render::status::sections(&status, render::status::Shape { wide: true, colours: false }));
+    insta::assert_snapshot!("status_healthy_json", render::json(&status).unwrap());
+    insta::assert_snapshot!("status_healthy_yaml", render::yaml(&status).unwrap());
+}
+
+#[test]
+fn a_pod_is_down() {
+    let status = one_pod_down().status();
+    assert_ne!(status.verdict.level, Level::Healthy);
+    insta::assert_snapshot!("status_one_pod_down", plain(&status));
+    insta::assert_snapshot!("status_one_pod_down_json", render::json(&status).unwrap());
+}
+
+#[test]
+fn there_is_no_meta_leader() {
+    let status = no_meta_leader().status();
+    assert_eq!(status.verdict.level, Level::Critical);
+    assert!(status.servers.iter().all(|row| row.role.is_none()), "nobody leads, whatever one server thinks");
+    insta::assert_snapshot!("status_no_meta_leader", plain(&status));
+}
+
+#[test]
+fn a_silent_pod_costs_one_row() {
+    let status = silent_pod().status();
+    assert_eq!(status.servers.len(), 3);
+    insta::assert_snapshot!("status_silent_pod", plain(&status));
+}
+
+#[test]
+fn huge_names_and_hostile_text_stay_in_line() {
+    let text = plain(&huge_names().status());
+    assert!(!text.contains('\u{1b}'));
+    insta::assert_snapshot!("status_huge_names", text);
+}
+
+#[test]
+fn a_service_that_was_just_created() {
+    let mut case = Case::healthy("default");
+    case.object["status"] = json!({});
+    case.observed = Observed::nothing();
+    case.events = Fact::Unknown("permission missing: you may not list events in namespace \"work\"".to_owned());
+    let status = case.status();
+    assert!(!status.is_healthy());
+    insta::assert_snapshot!("status_just_created", plain(&status));
+    insta::assert_snapshot!("progress_just_created", status.progress());
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let status = one_pod_down().status();
+    let coloured = render::status::sections(&status, render::status::Shape { wide: false, colours: true });
+    assert!(coloured.contains("\u{1b}["));
+    let mut bare = String::new();
+    let mut escape = false;
+    for character in coloured.chars() {
+        match character {
+            '\u{1b}' => escape = true,
+            'm' if escape => escape = false,
+            _ if escape => {}
+            other => bare.push(other),
+        }
+    }
+    let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    assert_eq!(trimmed(&bare), trimmed(&plain(&status)));
+}
+
+#[test]
+fn everything_that_the_text_shows_is_in_the_data() {
+    for case in [Case::healthy("default"), one_pod_down(), silent_pod()] {
+        let status = case.status();
+        let data = render::json(&status).unwrap();
+        for row in &status.servers {
+            for fact in
+                [Some(&row.pod), row.role.as_ref(), row.node.as_ref(), row.version.as_ref(), row.silent.as_ref()].into_iter().flatten()
+            {
+                assert!(data.contains(fact.as_str()), "{fact}");
+            }
+        }
+        for reason in &status.verdict.reasons {
+            assert!(data.contains(&format!("\"id\": \"{}\"", reason.id)));
+        }
+    }
+}
+
+#[test]
+fn a_list_of_services() {
+    let service = |name: &str, change: fn(&mut serde_json::Value)| {
+        let mut case = Case::healthy(name);
+        change(&mut case.object);
+        case.service()
+    };
+    let services = [
+        service("prod", |_| {}),
+        service("fresh", |object| object["status"] = json!({})),
+        service("refused", |object| {
+            object["metadata"]["generation"] = json!(3);
+            object["status"]["message"] = json!("Refused: spec.jetstream.encryption: cannot be toggled");
+        }),
+        service("down", |object| object["status"]["conditions"][0]["status"] = json!("False")),
+        service("degraded", |object| object["spec"]["jetstream"]["tls"] = json!(true)),
+        service(&"n".repeat(42), |object| object["spec"]["jetstream"]["persistence"] = json!(null)),
+    ];
+    let key = |name: &str| ("work".to_owned(), name.to_owned());
+    let all = ["prod", "refused", "down"].into_iter().map(|name| (key(name), 3)).chain([(key("degraded"), 2), (key(&"n".repeat(42)), 1)]);
+    let beside = Beside { ready: Some(all.collect()), pipelines: Some(BTreeMap::from([(key("prod"), 12)])) };
+    let list = ServiceList::new(&services, &beside, Vec::new(), now());
+    let table = |wide, namespaces, headings| render::list::table(&list, render::list::Shape { wide, namespaces, headings, colours: false });
+    insta::assert_snapshot!("list", table(false, false, true));
+    insta::assert_snapshot!("list_wide_all_namespaces", table(true, true, true));
+    insta::assert_snapshot!("list_no_headers", table(false, false, false));
+    insta::assert_snapshot!("list_json", render::json(&list).unwrap());
+}
+
+#[test]
+fn what_could_not_be_read_is_unknown_and_not_zero() {
+    let gap = Gap { source: "statefulsets".to_owned(), message: "permission missing".to_owned() };
+    let list = ServiceList::new(&[Case::healthy("prod").service()], &Beside::default(), vec![gap], now());
+    let shape = render::list::Shape { wide: false, namespaces: false, headings: true, colours: false };
+    insta::assert_snapshot!("list_unknown", render::list::table(&list, shape));
+}
+
+#[test]
+fn a_description() {
+    let case = one_pod_down();
+    let verdict = health::verdict(&case.service(), &case.observed);
+    let description = Description::new(&case.found(), &case.observed, &verdict, &case.events, now());
+    insta::assert_snapshot!("describe", render::description::sections(&description, false).unwrap());
+    insta::assert_snapshot!("describe_json", render::json(&description).unwrap());
+}
