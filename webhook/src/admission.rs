@@ -22,12 +22,22 @@ pub struct Measure {
 }
 
 /// Which of the two questions is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
     /// `POST /mutate`: which defaults are missing?
     Mutate,
     /// `POST /validate`: may this be?
     Validate,
+}
+
+impl Question {
+    /// One word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
 }
 
 /// Answers one request. Whatever has a uid gets an answer that the API server can show to a person.

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,7 +17,7 @@ use crate::admission::{Operation, Question};
 const BUCKETS: [f64; 13] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Goes on as it is.
     Allowed,
@@ -35,31 +35,43 @@ pub enum Outcome {
     TimedOut,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum PathLabel {
-    Mutate,
-    Validate,
+impl Outcome {
+    /// One word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Shed => "shed",
+            Self::TimedOut => "timed_out",
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum OperationLabel {
-    Create,
-    Update,
-    Delete,
-    Connect,
-    Unknown,
+/// Writes the words of a type as the values of its label.
+macro_rules! words_as_label {
+    ($($type:ty),*) => {
+        $(impl EncodeLabelValue for $type {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+                EncodeLabelValue::encode(&self.word(), encoder)
+            }
+        })*
+    };
 }
+words_as_label!(Question, Operation, Outcome);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    path: PathLabel,
-    operation: OperationLabel,
+    path: Question,
+    operation: Operation,
     outcome: Outcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QuestionLabels {
-    path: PathLabel,
+    path: Question,
 }
 
 /// Counters and their registry.
@@ -112,19 +124,9 @@ impl Metrics {
         Self { registry, requests, duration, panics, connections_failed, certificate_expiry, certificate_failures, config_failures }
     }
 
-    /// Counts a request.
-    pub fn request(&self, question: Question, operation: Option<Operation>, outcome: Outcome, took: Duration) {
-        let path = match question {
-            Question::Mutate => PathLabel::Mutate,
-            Question::Validate => PathLabel::Validate,
-        };
-        let operation = match operation {
-            Some(Operation::Create) => OperationLabel::Create,
-            Some(Operation::Update) => OperationLabel::Update,
-            Some(Operation::Delete) => OperationLabel::Delete,
-            Some(Operation::Connect) => OperationLabel::Connect,
-            Some(Operation::Other) | None => OperationLabel::Unknown,
-        };
+    /// Counts a request; where its operation could not be read, it counts as another one.
+    pub fn request(&self, path: Question, operation: Option<Operation>, outcome: Outcome, took: Duration) {
+        let operation = operation.unwrap_or(Operation::Other);
         self.requests.get_or_create(&RequestLabels { path, operation, outcome }).inc();
         self.duration.get_or_create(&QuestionLabels { path }).observe(took.as_secs_f64());
     }

@@ -62,7 +62,7 @@ async fn serve(webhook: Arc<Webhook>, question: Question, request: HttpRequest) 
         Err(failure) => {
             let outcome = failure.outcome();
             // Only what the failure is: a text from the body could be anything.
-            tracing::warn!(?question, ?outcome, milliseconds = took.as_millis(), "request not answered");
+            tracing::warn!(question = question.word(), outcome = outcome.word(), milliseconds = took.as_millis(), "request not answered");
             (outcome, failure.into_reply())
         }
     };
@@ -82,13 +82,14 @@ struct Seen {
 impl Seen {
     /// Names, outcome and rules; never the object, nor who asks. Names are written quoted: anybody on the pod network can send any text.
     fn log(&self, question: Question, outcome: Outcome, rules: &str, took: std::time::Duration) {
-        let (uid, namespace, name, operation) = (&self.uid, &self.namespace, &self.name, self.operation);
-        let microseconds = took.as_micros();
+        let (uid, namespace, name) = (&self.uid, &self.namespace, &self.name);
+        let operation = self.operation.unwrap_or(Operation::Other).word();
+        let (question, microseconds) = (question.word(), took.as_micros());
         match outcome {
             Outcome::Denied | Outcome::Malformed => {
-                tracing::info!(?question, ?operation, ?namespace, ?name, ?uid, ?outcome, rules, microseconds, "refused");
+                tracing::info!(question, operation, ?namespace, ?name, ?uid, rules, microseconds, "refused");
             }
-            _ => tracing::debug!(?question, ?operation, ?namespace, ?name, ?uid, ?outcome, microseconds, "allowed"),
+            _ => tracing::debug!(question, operation, ?namespace, ?name, ?uid, outcome = outcome.word(), microseconds, "allowed"),
         }
     }
 }

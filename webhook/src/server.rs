@@ -23,15 +23,15 @@ use crate::{Arguments, Bounds, Files, Look, Metrics, Webhook, admin_router, logg
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(arguments.log_format);
     let (files, measure) = Files::open(arguments.controller_config, arguments.policy)?;
+    let certificate = Arc::new(CertificateReloader::new(&arguments.tls_cert, &arguments.tls_key));
+    let webhook = Arc::new(Webhook::new(Bounds::default(), measure, Metrics::default(), Arc::clone(&certificate)));
+    // All that can be a mistake of the command line comes before the first line of log.
+    let listener = bind(arguments.listen)?;
+    let admin = arguments.admin_listen.map(bind).transpose()?;
+    first_look(&webhook, &[&arguments.tls_cert, &arguments.tls_key])?;
     if let Some(path) = files.absent_config() {
         tracing::warn!(path = %path.display(), "the controller configuration is not there yet; the built-in default holds until it comes");
     }
-    let certificate = Arc::new(CertificateReloader::new(&arguments.tls_cert, &arguments.tls_key));
-    let webhook = Arc::new(Webhook::new(Bounds::default(), measure, Metrics::default(), Arc::clone(&certificate)));
-    first_look(&webhook, &[&arguments.tls_cert, &arguments.tls_key])?;
-
-    let listener = bind(arguments.listen)?;
-    let admin = arguments.admin_listen.map(bind).transpose()?;
     let (address, admin_address) = (listener.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), ready = certificate.facts().is_some(), "listening");
 

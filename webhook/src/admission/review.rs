@@ -32,7 +32,7 @@ pub enum Malformed {
 }
 
 /// What is done to the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// It is made.
     Create,
@@ -86,6 +86,19 @@ struct Review {
     #[serde(default)]
     kind: String,
     request: Option<Request>,
+}
+
+impl Operation {
+    /// One word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Connect => "connect",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl Request {

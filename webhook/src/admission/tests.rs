@@ -178,6 +178,14 @@ fn a_spec_that_cannot_be_read_is_refused_by_its_field() {
 }
 
 #[test]
+fn an_object_without_a_spec_is_refused_by_that_name() {
+    let mut object = service("{}");
+    object.as_object_mut().unwrap().remove("spec");
+    let response = create(Question::Validate, &object);
+    assert_eq!(response["status"]["details"]["causes"][0]["field"], "spec", "{response}");
+}
+
+#[test]
 fn an_old_field_that_cannot_be_read_can_be_mended_and_hides_no_other_change() {
     let old = "jetstream: { version: 2.10.29, metrics: 1, replicas: many }";
     let response = update(old, "jetstream: { version: 2.10.29, replicas: 3 }");

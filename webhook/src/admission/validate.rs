@@ -58,7 +58,10 @@ fn read_old(mut object: Value) -> (Option<InterStepBufferService>, Vec<Finding>)
 }
 
 fn unreadable(error: &DecodeError, level: Level, before: &str) -> Finding {
-    Finding { rule: READABLE, level, field: error.field.clone(), message: format!("{before}{}", error.message) }
+    // Of what is missing at the top, the path is only a dot.
+    let missing = error.message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let field = missing.filter(|_| error.field == ".").unwrap_or(&error.field).to_owned();
+    Finding { rule: READABLE, level, field, message: format!("{before}{}", error.message) }
 }
 
 /// Takes out the field of the spec that a path such as `spec.jetstream.affinity.podAffinity` leads into: `/spec/jetstream/affinity`.

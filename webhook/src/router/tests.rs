@@ -170,10 +170,10 @@ async fn requests_are_counted_without_a_name() {
     send(&webhook, post_to("/validate", "{")).await;
     let text = webhook.metrics.text();
     for line in [
-        "isbsvc_webhook_requests_total{path=\"Mutate\",operation=\"Create\",outcome=\"Patched\"} 1",
-        "isbsvc_webhook_requests_total{path=\"Validate\",operation=\"Create\",outcome=\"Allowed\"} 1",
-        "isbsvc_webhook_requests_total{path=\"Validate\",operation=\"Unknown\",outcome=\"Malformed\"} 1",
-        "isbsvc_webhook_request_duration_seconds_count{path=\"Validate\"} 2",
+        "isbsvc_webhook_requests_total{path=\"mutate\",operation=\"create\",outcome=\"patched\"} 1",
+        "isbsvc_webhook_requests_total{path=\"validate\",operation=\"create\",outcome=\"allowed\"} 1",
+        "isbsvc_webhook_requests_total{path=\"validate\",operation=\"other\",outcome=\"malformed\"} 1",
+        "isbsvc_webhook_request_duration_seconds_count{path=\"validate\"} 2",
         "isbsvc_webhook_certificate_expiry_timestamp_seconds 0.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

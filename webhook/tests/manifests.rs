@@ -1,0 +1,52 @@
+//! What is installed fits what runs.
+#![allow(clippy::unwrap_used)]
+
+use isbsvc::api::names;
+use isbsvc::limits;
+use isbsvc_certs::rotation::key;
+use serde_json::{Value, json};
+
+const MUTATING: &str = include_str!("../../manifests/webhook/configurations/mutating.yaml");
+const VALIDATING: &str = include_str!("../../manifests/webhook/configurations/validating.yaml");
+const DEPLOYMENT: &str = include_str!("../../manifests/webhook/deployment.yaml");
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+#[test]
+fn both_configurations_ask_about_the_same_and_differ_only_in_what_a_failure_means() {
+    let (mutating, validating) = (yaml(MUTATING), yaml(VALIDATING));
+    for (configuration, path, failure) in [(&mutating, "/mutate", "Ignore"), (&validating, "/validate", "Fail")] {
+        assert_eq!(configuration["metadata"]["name"], "isbsvc-webhook");
+        assert_eq!(configuration["webhooks"].as_array().unwrap().len(), 1);
+        let webhook = &configuration["webhooks"][0];
+        let service = json!({ "namespace": "numaflow-system", "name": "isbsvc-webhook", "path": path, "port": 443 });
+        assert_eq!(webhook["clientConfig"], json!({ "caBundle": "", "service": service }));
+        assert_eq!(webhook["failurePolicy"], failure);
+        assert_eq!((&webhook["sideEffects"], &webhook["timeoutSeconds"]), (&json!("None"), &json!(5)));
+        let rule = json!({
+            "apiGroups": [names::GROUP], "apiVersions": ["v1alpha1"], "resources": [names::PLURAL], "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+        });
+        assert_eq!(webhook["rules"], json!([rule]));
+        let conditions = webhook["matchConditions"].as_array().unwrap();
+        assert!(conditions.iter().any(|condition| condition["expression"].as_str().unwrap().contains(names::INSTANCE_ANNOTATION)));
+    }
+    for same in ["matchConditions", "namespaceSelector", "rules", "matchPolicy"] {
+        assert_eq!(mutating["webhooks"][0][same], validating["webhooks"][0][same], "{same}");
+    }
+}
+
+#[test]
+fn a_pod_has_time_for_its_goodbye_and_never_sees_the_key_of_the_authority() {
+    let deployment = yaml(DEPLOYMENT);
+    let pod = &deployment["spec"]["template"]["spec"];
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace > (limits::DRAIN_NOTICE + limits::DRAIN).as_secs());
+    let tls = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "tls").unwrap();
+    assert_eq!((&tls["secret"]["secretName"], &tls["secret"]["optional"]), (&json!("isbsvc-webhook-tls"), &json!(true)));
+    let keys: Vec<_> = tls["secret"]["items"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, [key::LEAF, key::LEAF_KEY]);
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().all(|mount| mount.get("subPath").is_none()), "kubelet would never update it");
+}
