@@ -44,7 +44,7 @@ pub struct Look {
 pub async fn look(session: &Session, found: &Found, via: Option<Via>) -> Look {
     let read = |servers| {
         let options = Options { secrets: false, servers, streams: true, pipelines: true };
-        async move { observe::read(&session.client, &found.service, &options).await }
+        async move { Box::pin(observe::read(&session.client, &found.service, &options)).await }
     };
     let reach = match via {
         None | Some(Via::PortForward) => Some(Reach::PortForward(session.client.clone())),

@@ -1,5 +1,8 @@
 //! What people and programs see, compared with what is committed in `snapshots/`.
 
+// A test that cannot go on fails, and says where.
+#![allow(clippy::assigning_clones, clippy::panic, clippy::unwrap_used)]
+
 #[path = "goldens/fixtures.rs"]
 mod fixtures;
 
@@ -97,6 +100,20 @@ fn there_is_no_meta_leader() {
 }
 
 #[test]
+fn a_service_that_pipelines_may_not_use_is_not_healthy() {
+    let mut case = Case::healthy("default");
+    case.object["status"]["conditions"][0]["status"] = json!("False");
+    case.object["status"]["message"] = json!("Unavailable: waiting for 1 pod");
+    let status = case.status();
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id.as_str()), (Level::Critical, "NotUsable"));
+    let mut case = Case::healthy("default");
+    case.object["metadata"]["generation"] = json!(3);
+    let status = case.status();
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id.as_str()), (Level::Warning, "NotCarriedOut"));
+    assert!(!status.is_healthy());
+}
+
+#[test]
 fn a_silent_pod_costs_one_row() {
     let status = silent_pod().status();
     assert_eq!(status.servers.len(), 3);
@@ -143,8 +160,7 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn everything_that_the_text_shows_is_in_the_data() {
-    for case in [Case::healthy("default"), one_pod_down(), silent_pod()] {
-        let status = case.status();
+    for status in [Case::healthy("default").status(), one_pod_down().status(), silent_pod().status()] {
         let data = render::json(&status).unwrap();
         for row in &status.servers {
             for fact in
@@ -166,7 +182,7 @@ fn a_list_of_services() {
         change(&mut case.object);
         case.service()
     };
-    let services = [
+    let services = vec![
         service("prod", |_| {}),
         service("fresh", |object| object["status"] = json!({})),
         service("refused", |object| {

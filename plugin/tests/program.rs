@@ -1,5 +1,8 @@
 //! The program itself, as a process: standard output, standard error and exit code, without a cluster.
 
+// A test that cannot go on fails, and says where.
+#![allow(clippy::assigning_clones, clippy::panic, clippy::unwrap_used)]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -89,7 +89,7 @@ impl Create {
             });
             let mut found = self.wanted(from_file, &config)?;
             settle_namespace(&mut found, connection.namespace.as_deref())?;
-            self.check(&found, &config)?;
+            Self::check(&found, &config)?;
             return self.show(&found.object);
         }
         connection.run(async move |mut session| {
@@ -101,9 +101,9 @@ impl Create {
             let has_namespace = found.service.metadata.namespace.is_some();
             let namespace = if has_namespace { connection.namespace.as_deref() } else { Some(session.namespace.as_str()) };
             settle_namespace(&mut found, namespace)?;
-            self.check(&found, &config)?;
+            Self::check(&found, &config)?;
             found.service.namespace_or_empty().clone_into(&mut session.namespace);
-            self.create(&session, &found, program).await
+            Box::pin(self.create(&session, &found, program)).await
         })
     }
 
@@ -127,7 +127,7 @@ impl Create {
     }
 
     /// Asks the webhook's own rules, with the webhook's defaults filled in.
-    fn check(&self, found: &Found, config: &ControllerConfig) -> Result<(), Failure> {
+    fn check(found: &Found, config: &ControllerConfig) -> Result<(), Failure> {
         let mut filled = found.object.clone();
         defaults::fill(&mut filled);
         let service = decode(&filled)?;
@@ -192,9 +192,10 @@ fn decode(object: &Value) -> Result<InterStepBufferService, Failure> {
 }
 
 fn explain(failure: Failure, name: &str, namespace: &str) -> Failure {
-    let more = match failure.message.contains("exists already") {
-        true => format!("; see it with: kubectl isbsvc describe {name} -n {namespace}, change it with kubectl apply"),
-        false => String::new(),
+    let more = if failure.message.contains("exists already") {
+        format!("; see it with: kubectl isbsvc describe {name} -n {namespace}, change it with kubectl apply")
+    } else {
+        String::new()
     };
     Failure { message: failure.message + &more, ..failure }
 }

@@ -40,7 +40,7 @@ pub struct Diff {
 impl Diff {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
-        connection.run(async move |session| self.answer(&session, colours).await)
+        connection.run(async move |session| Box::pin(self.answer(&session, colours)).await)
     }
 
     async fn answer(self, session: &Session, colours: bool) -> Outcome {
@@ -58,16 +58,14 @@ impl Diff {
         if !difference.changes.is_empty() {
             return Ok(Code::NotAsItShould);
         }
-        match difference.held {
-            // What holds it back may hide a difference.
-            Some(why) => Err(Failure::no_answer(format!("cannot tell: {why}"))),
-            None => {
-                if self.output == TextFormat::Text {
-                    note("no difference");
-                }
-                Ok(Code::Fine)
-            }
+        // What holds it back may hide a difference.
+        if let Some(why) = difference.held {
+            return Err(Failure::no_answer(format!("cannot tell: {why}")));
         }
+        if self.output == TextFormat::Text {
+            note("no difference");
+        }
+        Ok(Code::Fine)
     }
 }
 
@@ -85,6 +83,7 @@ pub(super) async fn prepare(session: &Session, found: &Found, source: &ConfigSou
         ));
     }
     let reach = Some(Reach::PortForward(session.client.clone()));
-    let look = apply::look(&session.client, &session.namespace, found.service.name(), &config, reach, Secrets::Placeholders).await;
+    let look =
+        Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), &config, reach, Secrets::Placeholders)).await;
     Ok((look.map_err(|error| Failure::no_answer(error.to_string()))?, config))
 }

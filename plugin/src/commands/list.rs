@@ -85,7 +85,11 @@ impl List {
         print(&match self.output {
             Format::Json => render::json(&list)?,
             Format::Yaml => render::yaml(&list)?,
-            Format::Name => list.items.iter().map(|row| format!("interstepbufferservice.{}/{}\n", names::GROUP, row.name)).collect(),
+            Format::Name => {
+                let lines: Vec<_> =
+                    list.items.iter().map(|row| format!("interstepbufferservice.{}/{}\n", names::GROUP, row.name)).collect();
+                lines.concat()
+            }
             Format::Table | Format::Wide if list.items.is_empty() => String::new(),
             Format::Table | Format::Wide => render::list::table(&list, shape),
         })?;

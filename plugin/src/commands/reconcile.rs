@@ -46,7 +46,7 @@ pub struct Reconcile {
 impl Reconcile {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
-        connection.run(async move |session| self.answer(&session, colours).await)
+        connection.run(async move |session| Box::pin(self.answer(&session, colours)).await)
     }
 
     async fn answer(self, session: &Session, colours: bool) -> Outcome {
@@ -74,7 +74,7 @@ impl Reconcile {
         }
         let lease = Lease::new(session.client.clone(), &self.config.controller_namespace, &config.instance, identity());
         let held = self.take(session, &lease).await?;
-        let written = self.write(session, name, &config, held).await;
+        let written = Box::pin(self.write(session, name, &config, held)).await;
         session.stands("what was written stands");
         written
     }
@@ -109,7 +109,7 @@ impl Reconcile {
         session.stands("what was written so far stands, and the Lease lapses by itself; run the command again to go on");
         let reach = Some(Reach::PortForward(session.client.clone()));
         let outcome = tokio::select! {
-            outcome = apply::reconcile_once(&session.client, &session.namespace, name, config, reach) => outcome.map_err(|error| {
+            outcome = Box::pin(apply::reconcile_once(&session.client, &session.namespace, name, config, reach)) => outcome.map_err(|error| {
                 Failure::no_answer(format!("{error}; what was written before stands, run the command again to go on"))
             }),
             lost = held.keep() => Err(Failure::no_answer(format!("{lost}; what was written before stands"))),
@@ -118,7 +118,8 @@ impl Reconcile {
             note(&format!("{error}; it lapses by itself"));
         }
         let (look, outcome) = outcome?;
-        print(&outcome.carried.iter().map(|carried| format!("{}\n", clean(&carried.to_string()))).collect::<String>())?;
+        let lines: Vec<_> = outcome.carried.iter().map(|carried| format!("{}\n", clean(&carried.to_string()))).collect();
+        print(&lines.concat())?;
         for event in &look.plan.events {
             note(&format!("{}: {}", event.reason, event.note));
         }

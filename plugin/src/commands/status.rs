@@ -131,8 +131,9 @@ impl Status {
 
 /// Looks at a service once.
 pub(super) async fn look(session: &Session, name: Option<&str>, via: Option<Via>) -> Result<ServiceStatus, Failure> {
-    let found = services::find(session, name).await?;
-    let look = inspect::look(session, &found, via).await;
+    // A service with everything found of it is large, and is kept off the stack.
+    let found = Box::new(Box::pin(services::find(session, name)).await?);
+    let look = Box::new(Box::pin(inspect::look(session, &found, via)).await);
     Ok(ServiceStatus::new(&found.service, &look.observed, &look.verdict, &look.events, jiff::Timestamp::now()))
 }
 

@@ -82,17 +82,14 @@ impl ServiceStatus {
         events: &Fact<Vec<Event>>,
         now: jiff::Timestamp,
     ) -> Self {
-        let reasons: Vec<_> = verdict
-            .reasons
-            .iter()
-            .map(|reason| Reason { id: reason.id.to_owned(), level: reason.level, message: reason.message.clone() })
-            .collect();
+        let summary = summary(service, observed, verdict);
+        let judgement = judge(&summary, verdict);
         Self {
             api_version: API_VERSION,
             kind: "ServiceStatus",
             metadata: Subject { name: service.name().to_owned(), namespace: service.namespace_or_empty().to_owned(), observed_at: now },
-            verdict: Judgement { level: verdict.level, reasons, servers_answering: verdict.servers_answering },
-            summary: summary(service, observed, verdict),
+            verdict: judgement,
+            summary,
             conditions: conditions(service),
             servers: servers(service, observed, verdict),
             meta: meta(observed, verdict),
@@ -114,15 +111,42 @@ impl ServiceStatus {
 
     /// One line on what is still missing, for progress.
     pub fn progress(&self) -> String {
-        let why = match self.verdict.reasons.first() {
-            Some(reason) => reason.message.clone(),
-            None if self.summary.observed_generation != self.summary.generation => "the controller has not looked at it yet".to_owned(),
-            None if !self.summary.usable => {
-                self.summary.message.clone().unwrap_or_else(|| "the controller does not call it healthy yet".to_owned())
-            }
-            None => "healthy".to_owned(),
-        };
-        format!("{}/{} servers ready: {}", self.summary.ready, self.summary.servers, crate::terminal::clean(&why))
+        let why = self.verdict.reasons.first().map_or("healthy", |reason| reason.message.as_str());
+        format!("{}/{} servers ready: {}", self.summary.ready, self.summary.servers, crate::terminal::clean(why))
+    }
+}
+
+/// The servers' verdict, and beside it what the controller's own words mean for pipelines: a service whose servers are well and that no pipeline may use
+/// is not healthy.
+fn judge(summary: &Summary, verdict: &Verdict) -> Judgement {
+    let mut reasons: Vec<_> = verdict
+        .reasons
+        .iter()
+        .map(|reason| Reason { id: reason.id.to_owned(), level: reason.level, message: reason.message.clone() })
+        .collect();
+    if !summary.usable {
+        let silent = if summary.observed_generation.is_none() { "no controller has looked at it yet" } else { "a condition is not True" };
+        let said = summary.message.as_deref().unwrap_or(silent);
+        reasons.push(Reason { id: "NotUsable".to_owned(), level: Level::Critical, message: format!("pipelines may not use it: {said}") });
+    } else if summary.generation.is_some() && summary.generation != summary.observed_generation {
+        let said = summary.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        reasons.push(Reason {
+            id: "NotCarriedOut".to_owned(),
+            level: Level::Warning,
+            message: format!("the last change of the spec is not carried out{said}"),
+        });
+    }
+    // What is known to be bad comes before what is not known; within a level, the servers' own words come first.
+    reasons.sort_by_key(|reason| match reason.level {
+        Level::Critical => 0,
+        Level::Warning => 1,
+        Level::Unknown => 2,
+        Level::Healthy => 3,
+    });
+    Judgement {
+        level: reasons.first().map_or(Level::Healthy, |reason| reason.level),
+        reasons,
+        servers_answering: verdict.servers_answering,
     }
 }
 

@@ -3,6 +3,8 @@ use serde::Serialize;
 /// The service in a few lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+// Each is a question of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Summary {
     /// `jetstream` or `redis`.
     #[serde(rename = "type")]

@@ -6,6 +6,8 @@ use crate::model::list::{ServiceList, ServiceRow};
 
 /// How the table is drawn.
 #[derive(Clone, Copy, Debug)]
+// Each is a question of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Shape {
     /// Further columns.
     pub wide: bool,

@@ -28,7 +28,7 @@ pub struct Spec {
     /// Storage class of the volumes; asks for volumes [default: that of the cluster]
     #[arg(long, value_name = "NAME")]
     pub storage_class: Option<String>,
-    /// Access mode of the volumes; asks for volumes [default: ReadWriteOnce]
+    /// Access mode of the volumes; asks for volumes [default: `ReadWriteOnce`]
     #[arg(long, value_name = "MODE")]
     pub access_mode: Option<String>,
     /// Encrypt messages at rest; cannot be changed later
@@ -98,8 +98,8 @@ impl Spec {
             }
         }
         if !self.settings.is_empty() {
-            let settings: String = self.settings.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
-            jetstream["settings"] = settings.into();
+            let lines: Vec<_> = self.settings.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+            jetstream["settings"] = lines.concat().into();
         }
         if let Some(file) = &self.buffer_config {
             let shown = file.display();
