@@ -23,7 +23,8 @@ pub const INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/instance";
 pub const PAUSED_ANNOTATION: &str = "numaflow.numaproj.io/paused";
 /// Annotation of a service whose volumes outlive it.
 pub const KEEP_VOLUMES_ANNOTATION: &str = "numaflow.numaproj.io/keep-volumes";
-/// Annotation of the `StatefulSet`: the last spec that was accepted, as JSON (law *refuse-without-harm*).
+/// Annotation of the `StatefulSet`, and of the `ConfigMap` in case the former is deleted: the last spec that was accepted, as JSON (law
+/// *refuse-without-harm*).
 pub const ACCEPTED_SPEC_ANNOTATION: &str = "numaflow.numaproj.io/accepted-spec";
 
 /// Annotation of the `StatefulSet`: when the servers were first found to agree on a leader (RFC 3339). From then on a quorum of ready pods is enough for

@@ -21,6 +21,8 @@ fn compare(desired: &Value, live: &Value, at: &str, found: &mut Vec<String>) {
                     Some(live) => compare(value, live, &at, found),
                     // The API server drops what is empty.
                     None if is_empty(value) => {}
+                    // Of numbers, it drops this 0; elsewhere a 0 is kept, and one that is missing is a difference (a budget's `maxUnavailable`).
+                    None if key == "initialDelaySeconds" && *value == 0 => {}
                     None => found.push(at),
                 }
             }
@@ -68,6 +70,12 @@ mod tests {
         let desired = json!({ "spec": { "containers": [{ "name": "main", "resources": {} }], "selector": { "a": "b" } } });
         let live = json!({ "spec": { "containers": [{ "name": "main", "terminationMessagePath": "/dev/termination-log" }], "selector": { "a": "b" }, "x": 1 } });
         assert_eq!(differences(&desired, &live), Vec::<String>::new());
+    }
+
+    #[test]
+    fn law_quiet_when_done_a_delay_of_0_is_no_delay_and_other_zeros_count() {
+        assert_eq!(differences(&json!({ "probe": { "initialDelaySeconds": 0 } }), &json!({ "probe": {} })), Vec::<String>::new());
+        assert_eq!(differences(&json!({ "maxUnavailable": 0 }), &json!({})), ["/maxUnavailable"]);
     }
 
     #[test]

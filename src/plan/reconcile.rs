@@ -23,6 +23,10 @@ pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan
     if service.metadata.deletion_timestamp.is_some() {
         return deletion::plan(input, observed);
     }
+    // Without these two it is not known what was accepted before, and a dangerous change would look like a new service.
+    if let Some(why) = observed.stateful_set.unknown().or_else(|| observed.config_map.unknown()) {
+        return held(why);
+    }
     let accepted = accepted(observed);
     let was = accepted.as_ref().map(|spec| InterStepBufferService { spec: spec.clone(), ..service.clone() });
     let findings = rules::check(Request { new: service, old: was.as_ref() }, input.config, &Policy::default());
@@ -41,10 +45,12 @@ pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan
     carry_out(input, observed, material, effective, &refusals)
 }
 
-/// The last accepted spec, from the `StatefulSet`.
+/// The last accepted spec: from the `StatefulSet`, or where somebody deleted that, from the `ConfigMap`. Volumes outlive both.
 fn accepted(observed: &Observed) -> Option<InterStepBufferServiceSpec> {
-    let live = observed.stateful_set.known()?.as_ref()?;
-    serde_json::from_str(live.annotations().get(names::ACCEPTED_SPEC_ANNOTATION)?).ok()
+    fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<InterStepBufferServiceSpec> {
+        serde_json::from_str(object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION)?).ok()
+    }
+    read(&observed.stateful_set).or_else(|| read(&observed.config_map))
 }
 
 /// The `JetStream` spec that runs, or will.
@@ -113,7 +119,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
         .or_else(|| (verdict.quorum_ready() && verdict.meta_leader.is_some()).then(|| jiff::Timestamp::from_second(input.now.as_second()).unwrap_or(input.now).to_string()));
     let once_healthy = live.as_ref().is_some_and(|live| live.annotations().contains_key(names::FIRST_HEALTHY_ANNOTATION));
     let accepted = json!(effective.spec).to_string();
-    let annotations = [(names::ACCEPTED_SPEC_ANNOTATION, accepted)].into_iter().chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)));
+    let annotations = [(names::ACCEPTED_SPEC_ANNOTATION, accepted.clone())].into_iter().chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)));
     let stateful_set = jetstream::stateful_set(subject, &images, annotations);
 
     if let Some(live) = live
@@ -121,7 +127,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
     {
         return stopped(input, Plan::default(), &foreign);
     }
-    children(&mut plan, observed, material, subject, stateful_set);
+    children(&mut plan, observed, material, subject, stateful_set, accepted);
     if let Some(why) = &plan.held {
         plan.next_look = Some(limits::LOOK_WHILE_WAITING);
         plan.held = Some(why.clone());
@@ -209,9 +215,9 @@ fn stopped(input: &Input<'_>, mut plan: Plan, words: &str) -> Plan {
 }
 
 /// The objects, in the order of making, with a write for each that is not as it should be.
-fn children(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>, stateful_set: Value) {
+fn children(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>, stateful_set: Value, accepted: String) {
     secrets(plan, observed, material, subject);
-    child(plan, ChildKind::ConfigMap, jetstream::config_map(subject), &observed.config_map);
+    child(plan, ChildKind::ConfigMap, jetstream::config_map(subject, accepted), &observed.config_map);
     child(plan, ChildKind::Service, jetstream::service(subject), &observed.service);
     child(plan, ChildKind::StatefulSet, stateful_set, &observed.stateful_set);
     budget(plan, observed, subject);

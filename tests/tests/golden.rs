@@ -92,11 +92,13 @@ fn assert_differs_only(ours: &Value, observed: &Value, intended: &[(&str, &str)]
 
 const HASH: (&str, &str) = ("/metadata/annotations/numaflow.numaproj.io~1hash", "a digest of our own desired object");
 
+const ACCEPTED: (&str, &str) = ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here");
+
 #[test]
 fn the_config_map_is_the_observed_one() {
     let plan = planned(&json!({ "jetstream": { "version": "latest", "replicas": 3 } }));
     let ours = desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config");
-    assert_differs_only(&ours, &fixtures::observed("ConfigMap", "isbsvc-default-js-config"), &[HASH]);
+    assert_differs_only(&ours, &fixtures::observed("ConfigMap", "isbsvc-default-js-config"), &[HASH, ACCEPTED]);
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn the_stateful_set_differs_where_we_mean_it_to() {
         &fixtures::observed("StatefulSet", "isbsvc-default-js"),
         &[
             HASH,
-            ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here"),
+            ACCEPTED,
             (
                 "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
                 "a deleted StatefulSet must never take the data with it; the finalizer deletes the claims",

@@ -99,6 +99,18 @@ fn refuse_without_harm() {
 }
 
 #[test]
+fn a_refused_change_stays_refused_when_the_stateful_set_is_deleted() {
+    let mut simulator = healthy(&three());
+    simulator.edit_spec("/jetstream/encryption", json!(true));
+    simulator.settle();
+    simulator.children.remove(&(ChildKind::StatefulSet, names::stateful_set("default")));
+    simulator.settle();
+    let config = simulator.children[&(ChildKind::ConfigMap, names::config_map("default"))].to_string();
+    assert!(!config.contains("JS_KEY"), "the volumes hold messages that are not encrypted");
+    assert!(simulator.service().status.expect("a status").message.expect("words").starts_with("Refused:"));
+}
+
+#[test]
 fn same_bytes() {
     let mut simulator = healthy(&three());
     let before = simulator.service().status.expect("a status").config;

@@ -4,11 +4,11 @@ use super::{HASH_ANNOTATION, Subject, hash, metadata, server_config::server_conf
 use crate::api::names;
 use crate::plan::ChildKind;
 
-/// The `ConfigMap` with the server's configuration.
-pub(in crate::plan) fn config_map(subject: Subject<'_>) -> Value {
+/// The `ConfigMap` with the server's configuration; `accepted` is the spec that it carries out.
+pub(in crate::plan) fn config_map(subject: Subject<'_>, accepted: String) -> Value {
     let body = json!({ "data": { names::CONFIG_KEY: server_config(subject) } });
     let hash = hash(&body);
     let mut object = metadata::object(subject, ChildKind::ConfigMap, &names::config_map(subject.name()), body);
-    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash)]);
+    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash), (names::ACCEPTED_SPEC_ANNOTATION, accepted)]);
     object
 }
