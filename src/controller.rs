@@ -1,4 +1,4 @@
-//! The long-running controller: watches, queue, leader lease, metrics, events.
+//! The long-running controller: watches, queue, leader lease, metrics, events, the webhook's certificate.
 //!
 //! What is to be done for a service is [`crate::plan`]'s business; here it is asked at the right moments and carried out by the one that may.
 
@@ -13,6 +13,7 @@ mod queue;
 mod reconcile;
 mod shutdown;
 mod watches;
+mod webhook;
 mod workers;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use events::Events;
 use metrics::Metrics;
 use queue::Queue;
 use reconcile::Reconciler;
+use webhook::Webhook;
 
 /// Runs until it is told to stop, or until the Lease is lost, which is an error.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -47,7 +49,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, server = %kube.cluster_url, "isbsvc-controller");
 
     let (ready, metrics, queue) = (Ready::default(), Arc::new(Metrics::default()), Arc::new(Queue::default()));
-    let length = { let (metrics, queue) = (Arc::clone(&metrics), Arc::clone(&queue)); move || metrics.queue(queue.len()) };
+    let length = {
+        let (metrics, queue) = (Arc::clone(&metrics), Arc::clone(&queue));
+        move || metrics.queue(queue.len())
+    };
     endpoints::spawn(metrics_listener, endpoints::metrics(Arc::clone(&metrics), length));
     endpoints::spawn(health_listener, endpoints::health(ready.clone()));
     tokio::spawn(source.follow());
@@ -80,30 +85,30 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     metrics.leader(true);
 
-    let work = async {
-        match watched {
-            Some((stores, mut tasks)) => {
-                let reconciler = Reconciler {
-                    client: client.clone(),
-                    stores,
-                    config,
-                    instance: arguments.instance.clone(),
-                    reach,
-                    events,
-                    metrics: Arc::clone(&metrics),
-                    memory: Mutex::new(HashMap::new()),
-                };
-                tokio::select! {
-                    () = workers::work(Arc::new(reconciler), queue, stop.clone()) => Ok(()),
-                    _ = tasks.join_next() => Err(anyhow::anyhow!("a watch ended, which it never should")),
-                }
-            }
-            None => {
-                shutdown::requested(&mut stop.clone()).await;
-                Ok(())
-            }
+    let webhook = Webhook {
+        namespace: arguments.webhook_namespace.clone(),
+        service: arguments.webhook_service.clone(),
+        configurations: arguments.webhook_configurations,
+    };
+    let certificate = webhook::keep(client.clone(), webhook, Arc::clone(&metrics), stop.clone());
+    let services = async {
+        let Some((stores, mut tasks)) = watched else { return Ok(()) };
+        let reconciler = Reconciler {
+            client: client.clone(),
+            stores,
+            config,
+            instance: arguments.instance.clone(),
+            reach,
+            events,
+            metrics: Arc::clone(&metrics),
+            memory: Mutex::new(HashMap::new()),
+        };
+        tokio::select! {
+            () = workers::work(Arc::new(reconciler), queue, stop.clone()) => Ok(()),
+            _ = tasks.join_next() => Err(anyhow::anyhow!("a watch ended, which it never should")),
         }
     };
+    let work = async { tokio::try_join!(certificate, services).map(|_| ()) };
     lead(held, work).await
 }
 

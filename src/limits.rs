@@ -112,3 +112,7 @@ pub const CONFIG_LOOK: Duration = Duration::from_secs(5);
 pub const CONFIG_FILE: u64 = 1024 * 1024;
 /// Between two looks at the webhook's certificate: a timer stands still while a machine is suspended.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
+/// After the first failure to watch a kind; doubled with each further one.
+pub const WATCH_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait after a failure to watch a kind; also between two questions whether a type is installed by now.
+pub const WATCH_RETRY_MOST: Duration = Duration::from_secs(30);

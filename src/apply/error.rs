@@ -65,7 +65,7 @@ impl ApplyError {
     }
 
     /// A failure of the client. `secret` keeps the API server's words back, which may repeat the object.
-    pub(super) fn kube(attempted: String, error: &kube::Error, secret: bool) -> Self {
+    pub(crate) fn kube(attempted: String, error: &kube::Error, secret: bool) -> Self {
         let category = category(error);
         let why = match error {
             kube::Error::Api(status) if secret && !matches!(category, Category::Conflict | Category::Forbidden) => {

@@ -88,13 +88,17 @@ impl Ended {
 impl Reconciler {
     /// Looks at one service and does the next step.
     pub async fn reconcile(&self, key: &Key) -> Ended {
-        let reference = ObjectRef::<DynamicObject>::new_with(&key.name, ApiResource::erase::<InterStepBufferService>(&())).within(&key.namespace);
+        let reference =
+            ObjectRef::<DynamicObject>::new_with(&key.name, ApiResource::erase::<InterStepBufferService>(&())).within(&key.namespace);
         let Some(object) = self.stores.services.get(&reference) else {
             self.metrics.forget(key);
             self.memory().remove(key);
             return Ended::idle("gone");
         };
-        let service = match serde_json::to_value(object.as_ref()).map_err(|error| error.to_string()).and_then(|value| decode(&value).map_err(|error| error.to_string())) {
+        let service = match serde_json::to_value(object.as_ref())
+            .map_err(|error| error.to_string())
+            .and_then(|value| decode(&value).map_err(|error| error.to_string()))
+        {
             Ok(service) => service,
             Err(error) => {
                 self.metrics.service(key, false, None);

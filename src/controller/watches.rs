@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::WatchStreamExt as _;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::queue::{Key, Queue};
 use crate::api::{InterStepBufferService, names};
+use crate::limits;
 use crate::observe::{Stores, component_selector, in_words, pipeline_resource, thin};
 use crate::observed::Fact;
 
@@ -73,16 +74,23 @@ pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Store
     let pipelines_known = Arc::new(Mutex::new(Fact::Unknown("the Pipelines have not been seen yet".to_owned())));
     let (own, woken, known) = (services.clone(), Arc::clone(queue), Arc::clone(&pipelines_known));
     let learn = move |fact| *known.lock().unwrap_or_else(PoisonError::into_inner) = fact;
-    tasks.spawn(follow("pipelines", starter.dynamic(&resource), watcher::Config::default(), writer, thin_pipeline, move |seen| match seen {
-        Seen::Object(pipeline) => wake(&woken, all(&own, pipeline.namespace().as_deref())),
-        Seen::All => {
-            learn(Fact::Known(()));
-            wake(&woken, all(&own, None));
-        }
-        // Numaflow itself need not be installed; then there are none.
-        Seen::Failed(error) if not_installed(error) => learn(Fact::Known(())),
-        Seen::Failed(error) => learn(Fact::Unknown(format!("the Pipelines cannot be read: {}", in_words(error)))),
-    }));
+    tasks.spawn(follow(
+        "pipelines",
+        starter.dynamic(&resource),
+        watcher::Config::default(),
+        writer,
+        thin_pipeline,
+        move |seen| match seen {
+            Seen::Object(pipeline) => wake(&woken, all(&own, pipeline.namespace().as_deref())),
+            Seen::All => {
+                learn(Fact::Known(()));
+                wake(&woken, all(&own, None));
+            }
+            // Numaflow itself need not be installed; then there are none.
+            Seen::Failed(error) if not_installed(error) => learn(Fact::Known(())),
+            Seen::Failed(error) => learn(Fact::Unknown(format!("the Pipelines cannot be read: {}", in_words(error)))),
+        },
+    ));
 
     let stores = Stores { services, stateful_sets, headless, config_maps, secrets, budgets, pods, claims, pipelines, pipelines_known };
     (stores, tasks)
@@ -153,7 +161,9 @@ impl Starter<'_> {
     }
 }
 
-/// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. Failures are tried again with growing pauses (0.8 to 30 s).
+/// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. What fails is tried again with
+/// growing pauses of our own: kube's backoff starts anew with each list that is begun, so that a type that is not installed would be asked for every
+/// second.
 pub(super) fn follow<K>(
     what: &'static str,
     api: Api<K>,
@@ -167,11 +177,15 @@ where
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
 {
     async move {
-        let mut events = pin!(watcher(api, config).default_backoff().modify(thin).reflect(writer));
+        let mut events = pin!(watcher(api, config).modify(thin).reflect(writer));
+        let mut pause = limits::WATCH_RETRY_FIRST;
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
-                Ok(Event::InitDone) => react(Seen::All),
+                Ok(Event::InitDone) => {
+                    pause = limits::WATCH_RETRY_FIRST;
+                    react(Seen::All);
+                }
                 // The store takes them over at once when the last one came.
                 Ok(Event::Init | Event::InitApply(_)) => {}
                 Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
@@ -181,9 +195,14 @@ where
                         tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
                     }
                     react(Seen::Failed(&error));
+                    sleep(pause).await;
+                    pause = (pause * 2).min(limits::WATCH_RETRY_MOST);
                 }
                 // A watch that ends, such as by an expired resourceVersion, is begun anew.
-                Err(error) => tracing::debug!(what, %error, "a watch ended"),
+                Err(error) => {
+                    tracing::debug!(what, %error, "a watch ended");
+                    sleep(limits::WATCH_RETRY_FIRST).await;
+                }
             }
         }
     }

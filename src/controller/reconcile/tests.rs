@@ -16,7 +16,8 @@ fn servers_that_are_well_are_asked_when_their_time_has_come() {
 #[test]
 fn another_pod_of_the_same_name_is_asked_at_once() {
     let now = Instant::now();
-    let well = Memory { asked: pods(&[("p-0", "u-1")]), asked_at: Some(now), ask_at: Some(now + Duration::from_secs(30)), ..Memory::default() };
+    let well =
+        Memory { asked: pods(&[("p-0", "u-1")]), asked_at: Some(now), ask_at: Some(now + Duration::from_secs(30)), ..Memory::default() };
     assert!(must_ask(&well, &pods(&[("p-0", "u-2")]), now));
     assert!(must_ask(&well, &pods(&[]), now), "what a pod said that is gone is forgotten");
 }
