@@ -208,4 +208,16 @@ mod tests {
             assert!(parse(words, NAME).is_err(), "{line:?}");
         }
     }
+
+    /// Law no-surprise, as far as the command line says it.
+    #[test]
+    fn no_surprise_every_verb_that_changes_something_has_a_dry_run() {
+        let definition = definition(NAME);
+        for verb in ["create", "reconcile"] {
+            let sub = definition.find_subcommand(verb).unwrap();
+            assert!(sub.get_arguments().any(|argument| argument.get_long() == Some("dry-run")), "{verb}");
+        }
+        let reconcile = definition.find_subcommand("reconcile").unwrap();
+        assert!(reconcile.get_arguments().any(|argument| argument.get_long() == Some("yes")));
+    }
 }

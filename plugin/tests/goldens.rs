@@ -13,6 +13,7 @@ use isbsvc::health::{self, Level};
 use isbsvc::observed::{Fact, Observed};
 use kubectl_isbsvc::model::Gap;
 use kubectl_isbsvc::model::description::Description;
+use kubectl_isbsvc::model::difference::Difference;
 use kubectl_isbsvc::model::list::{Beside, ServiceList};
 use kubectl_isbsvc::model::status::ServiceStatus;
 use kubectl_isbsvc::render;
@@ -219,4 +220,55 @@ fn a_description() {
     let description = Description::new(&case.found(), &case.observed, &verdict, &case.events, now());
     insta::assert_snapshot!("describe", render::description::sections(&description, false).unwrap());
     insta::assert_snapshot!("describe_json", render::json(&description).unwrap());
+}
+
+/// Law secret-silence: a plan that writes a Secret shows which keys it writes, and nothing that is in them.
+#[test]
+fn secret_silence_holds_for_differences() {
+    let case = Case::healthy("default");
+    let object = json!({ "data": { "encryption": "Z2VoZWlt", "auth": "Z2VoZWlt" } });
+    let writes = |name: &str| isbsvc::plan::Action::Apply {
+        kind: isbsvc::plan::ChildKind::Secret,
+        name: name.to_owned(),
+        object: object.clone(),
+        precondition: isbsvc::plan::Precondition::default(),
+        changed: vec!["/data/encryption".to_owned()],
+    };
+    let creates = isbsvc::plan::Action::Create { kind: isbsvc::plan::ChildKind::Secret, name: "client".to_owned(), object: object.clone() };
+    let plan = isbsvc::plan::Plan { actions: vec![writes("server"), creates], ..isbsvc::plan::Plan::default() };
+    let difference = Difference::new(&case.service(), &case.observed, &plan, now());
+    let shown = render::json(&difference).unwrap() + &render::difference::text(&difference, true);
+    assert!(shown.contains("/data/encryption") && shown.contains("<hidden>"), "{shown}");
+    assert!(!shown.contains("Z2VoZWlt"), "{shown}");
+}
+
+#[test]
+fn a_difference_is_shown_field_by_field_and_text_line_by_line() {
+    let case = Case::healthy("default");
+    let actions = vec![
+        isbsvc::plan::Action::Apply {
+            kind: isbsvc::plan::ChildKind::ConfigMap,
+            name: "isbsvc-default-js-config".to_owned(),
+            object: json!({ "data": { "nats-js": "port: 4222\nhttp: 8222\n" } }),
+            precondition: isbsvc::plan::Precondition::default(),
+            changed: vec!["/data/nats-js".to_owned()],
+        },
+        isbsvc::plan::Action::Apply {
+            kind: isbsvc::plan::ChildKind::StatefulSet,
+            name: "isbsvc-default-js".to_owned(),
+            object: json!({ "spec": { "replicas": 5 } }),
+            precondition: isbsvc::plan::Precondition::default(),
+            changed: vec!["/spec/replicas".to_owned()],
+        },
+        isbsvc::plan::Action::Delete {
+            kind: isbsvc::plan::ChildKind::PodDisruptionBudget,
+            name: "isbsvc-default-js".to_owned(),
+            precondition: isbsvc::plan::Precondition::default(),
+        },
+        isbsvc::plan::Action::ApplyStatus { status: json!({ "phase": "Failed", "type": "jetstream" }) },
+    ];
+    let plan = isbsvc::plan::Plan { actions, held: Some("a fact is not known".to_owned()), ..isbsvc::plan::Plan::default() };
+    let difference = Difference::new(&case.service(), &case.observed, &plan, now());
+    insta::assert_snapshot!("diff", render::difference::text(&difference, false));
+    insta::assert_snapshot!("diff_json", render::json(&difference).unwrap());
 }
