@@ -30,7 +30,7 @@ use anyhow::{Context, Result, bail};
 use addresses::{Addresses, node_name};
 use catalogue::Profile;
 use command::{flag, nodes};
-use progress::{line, step, wait};
+use progress::{Step, line, step, wait};
 use state::{Phase, Record};
 
 /// Which cluster to start.
@@ -247,7 +247,10 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
     }
     let archives = match what {
         Load::Own(profile) => {
-            step("build the controller and the webhook, make their images", |step| catalogue::own(*profile, |message| step.say(message)))?
+            let step = Step::begin_long("build the controller and the webhook, make their images");
+            let archives = catalogue::own(*profile, |message| step.say(message))?;
+            step.done();
+            archives
         }
         Load::Archives(files) => files
             .iter()

@@ -147,7 +147,7 @@ pub fn hex(bytes: &[u8]) -> String {
 fn build_one(program: &Program, folder: &Path, number: usize, count: usize) -> Result<()> {
     let expected = Duration::from_secs(program.expected);
     let title = format!("build {} ({number} of {count}, expected {} s)", program.name, expected.as_secs());
-    let step = Step::begin(title);
+    let step = Step::begin_long(title);
     let half_made = PathBuf::from(format!("{}.new", folder.display()));
     let _ = fs::remove_dir_all(&half_made);
     fs::create_dir_all(&half_made)?;

@@ -31,6 +31,15 @@ impl Step {
         Self { title, began: Instant::now(), bar }
     }
 
+    /// Begins a step of minutes: where no line can move, it is announced.
+    pub fn begin_long(title: impl Into<String>) -> Self {
+        let step = Self::begin(title);
+        if step.bar.is_hidden() {
+            line(format_args!("  {} ...", step.title));
+        }
+        step
+    }
+
     /// Says what is going on inside the step.
     pub fn say(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
