@@ -85,5 +85,11 @@ pub(super) async fn prepare(session: &Session, found: &Found, source: &ConfigSou
     let reach = Some(Reach::PortForward(session.client.clone()));
     let look =
         Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), &config, reach, Secrets::Placeholders)).await;
-    Ok((look.map_err(|error| Failure::no_answer(error.to_string()))?, config))
+    let look = look.map_err(|error| Failure::no_answer(error.to_string()))?;
+    // A refused change is not carried out, so it is no difference; it must not look like a change that took effect.
+    let told = look.plan.status.as_ref().or(look.service.status.as_ref()).and_then(|status| status.message.as_deref());
+    if let Some(refused) = told.filter(|message| message.starts_with("Refused:")) {
+        warn(refused);
+    }
+    Ok((look, config))
 }
