@@ -102,8 +102,6 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 pub const RETRY_MOST: Duration = Duration::from_secs(60);
 /// After somebody was faster than we: the watch brings what they wrote within moments.
 pub const RETRY_CONFLICT: Duration = Duration::from_millis(200);
-/// What the servers said is taken for true for this long when events come in a swarm, as they do while pods start.
-pub const SERVERS_FRESH: Duration = Duration::from_millis(250);
 /// What is under way has this long to end when the controller is told to stop; Kubernetes gives 30 s in all.
 pub const RECONCILE_DRAIN: Duration = Duration::from_secs(20);
 /// Between two looks at the controller configuration file; kubelet brings a changed `ConfigMap` in about a minute anyway.

@@ -47,16 +47,24 @@ pub struct Reconciler {
 pub struct Memory {
     /// What the servers said last, by pod name.
     servers: BTreeMap<String, Fact<Server>>,
-    /// The pods that were asked: name and uid.
-    asked: BTreeMap<String, String>,
+    /// The pods that were asked, and how they stood.
+    asked: BTreeMap<String, Standing>,
     /// When they were asked.
     asked_at: Option<Instant>,
-    /// When they are to be asked again although nothing changed; `None` while the service is not well.
+    /// When they are to be asked again although nothing changed.
     ask_at: Option<Instant>,
     /// Looks that failed since the last one that did not.
     failures: u32,
     /// What was logged last.
     said: String,
+}
+
+/// What of a pod makes its server worth asking anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Standing {
+    uid: String,
+    ready: bool,
+    restarts: i32,
 }
 
 /// How a look ended.
@@ -137,7 +145,7 @@ impl Reconciler {
         let input = Input { service, config, now: Timestamp::now() };
         let material = apply::draw(&input, &observed)?;
         let plan = plan(&input, &observed, &material);
-        self.remember(key, service, &plan);
+        let next_look = self.remember(key, service, &plan);
         if !plan.actions.is_empty() {
             for action in &plan.actions {
                 tracing::debug!(service = %key, action = action_in_words(action), "writing");
@@ -152,7 +160,7 @@ impl Reconciler {
         for event in &plan.events {
             self.events.publish(&about, event).await;
         }
-        Ok(plan.next_look)
+        Ok(next_look)
     }
 
     /// What the servers say: asked now, or what they said a moment ago.
@@ -171,21 +179,25 @@ impl Reconciler {
         answers
     }
 
-    /// Keeps what the next look needs, and says aloud what changed.
-    fn remember(&self, key: &Key, service: &InterStepBufferService, plan: &Plan) {
+    /// Keeps what the next look needs, and says aloud what changed. When to look again: as the planner says, counted from when the servers were asked,
+    /// so that a service with many events is asked no later than one without.
+    fn remember(&self, key: &Key, service: &InterStepBufferService, plan: &Plan) -> Option<Duration> {
         let status = plan.status.as_ref().or(service.status.as_ref());
         let servers = service.spec.jetstream.as_ref().map(crate::api::JetStreamBufferService::server_count);
         self.metrics.service(key, status.is_some_and(crate::api::InterStepBufferServiceStatus::is_healthy), servers);
-        // The planner looks seldom at what is well, and only at that.
-        let well = plan.next_look.is_some_and(|next| next >= limits::LOOK_WHILE_HEALTHY);
+        let mut next_look = plan.next_look;
         if let Some(memory) = self.memory().get_mut(key) {
-            memory.ask_at = plan.next_look.filter(|_| well).zip(memory.asked_at).map(|(next, asked)| asked + next);
+            memory.ask_at = plan.next_look.zip(memory.asked_at).map(|(next, asked)| asked + next);
+            if let Some(ask_at) = memory.ask_at {
+                next_look = next_look.map(|next| next.min(ask_at.saturating_duration_since(Instant::now())));
+            }
         }
         if let Some(held) = &plan.held {
             self.say(key, format!("waits: {held}"));
         } else if let Some(status) = status {
             self.say(key, status.message.clone().filter(|message| !message.is_empty()).unwrap_or_else(|| "as it should be".to_owned()));
         }
+        next_look
     }
 
     async fn failed(&self, key: &Key, service: &InterStepBufferService, error: &ApplyError) -> Ended {
@@ -226,26 +238,28 @@ impl Reconciler {
     }
 }
 
-/// The pods that can be asked: name and uid.
-fn askable(pods: &[Pod]) -> BTreeMap<String, String> {
+/// The pods that can be asked.
+fn askable(pods: &[Pod]) -> BTreeMap<String, Standing> {
     let askable = pods.iter().filter(|pod| servers::can_answer(pod));
-    askable.map(|pod| (pod.name_any(), pod.metadata.uid.clone().unwrap_or_default())).collect()
+    askable
+        .map(|pod| {
+            let status = pod.status.as_ref();
+            let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+            let containers = status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten();
+            let standing = Standing {
+                uid: pod.metadata.uid.clone().unwrap_or_default(),
+                ready: conditions.clone().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+                restarts: containers.map(|container| container.restart_count).sum(),
+            };
+            (pod.name_any(), standing)
+        })
+        .collect()
 }
 
-/// The servers of a service that is well are asked when its time has come or its pods are others; of one that is not, at every look, but not at each
-/// event of a swarm.
-fn must_ask(memory: &Memory, askable: &BTreeMap<String, String>, now: Instant) -> bool {
-    if memory.asked != *askable {
-        return true;
-    }
-    if askable.is_empty() {
-        return false;
-    }
-    match (memory.ask_at, memory.asked_at) {
-        (Some(at), _) => now >= at,
-        (None, Some(asked)) => now.duration_since(asked) >= limits::SERVERS_FRESH,
-        (None, None) => true,
-    }
+/// The servers are asked when their time has come (soon, for a service that is not well) or their pods stand otherwise. Any other event, such as the
+/// one of our own status, is looked at with what they said last: numbers that always move would otherwise keep us writing.
+fn must_ask(memory: &Memory, askable: &BTreeMap<String, Standing>, now: Instant) -> bool {
+    memory.asked != *askable || (!askable.is_empty() && memory.ask_at.is_none_or(|at| now >= at))
 }
 
 /// Doubles with each failure, up to [`limits::RETRY_MOST`].
