@@ -20,8 +20,8 @@ pub use pod_template::{Metadata, PodTemplate};
 pub use redis::{ExternalRedis, NativeRedis, RedisBufferService, RedisSettings};
 pub use resource::{InterStepBufferService, InterStepBufferServiceSpec, ServiceType};
 pub use status::{
-    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferServiceStatus, JetStreamAuth, JetStreamBasicAuth,
-    JetStreamConfig, Phase, RedisConfig,
+    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferServiceStatus, JetStreamAuth,
+    JetStreamBasicAuth, JetStreamConfig, Phase, RedisConfig,
 };
 
 /// Number of servers when the user names none (manual, "Replicas").

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_once_and_nothing_else() {
-        let mut object = json!({ "spec": { "jetstream": { "version": "2.12.7", "persistence": { "volumeSize": "10Gi" }, "unknown": [1] } } });
+        let mut object =
+            json!({ "spec": { "jetstream": { "version": "2.12.7", "persistence": { "volumeSize": "10Gi" }, "unknown": [1] } } });
         let pointers: Vec<_> = missing(&object).into_iter().map(|(pointer, _)| pointer).collect();
         assert_eq!(pointers, ["/spec/jetstream/replicas", "/spec/jetstream/persistence/accessMode"]);
         fill(&mut object);

@@ -69,7 +69,10 @@ fn ask_by<'a>(reach: &'a Reach, pod: &'a Pod, questions: Questions, deadline: In
     let asked = async move {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let fact = timeout_at(deadline, ask(reach, pod, questions)).await.unwrap_or_else(|_| {
-            Fact::Unknown(format!("pod {name}: not answered within the {} s that all servers have together", limits::SERVERS_TOTAL.as_secs()))
+            Fact::Unknown(format!(
+                "pod {name}: not answered within the {} s that all servers have together",
+                limits::SERVERS_TOTAL.as_secs()
+            ))
         });
         (name, fact)
     };

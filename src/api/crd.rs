@@ -69,7 +69,8 @@ fn tidy(schema: &mut Value) {
                 words.retain(|word| !word.is_null());
             }
         }
-        let is_selector = fields.get("properties").is_some_and(|properties| properties.get("key").is_some() && properties.get("optional").is_some());
+        let is_selector =
+            fields.get("properties").is_some_and(|properties| properties.get("key").is_some() && properties.get("optional").is_some());
         if is_selector && let Some(Value::Array(required)) = fields.get_mut("required") {
             required.retain(|name| name != "name");
         }
@@ -115,8 +116,13 @@ fn add_validations(schema: &mut Value) {
     let native = |of: &str| format!("(has({of}.redis) && has({of}.redis.native))");
     let external = |of: &str| format!("(has({of}.redis) && has({of}.redis.external))");
     let count = format!("(has(self.jetstream) ? 1 : 0) + ({} ? 1 : 0) + ({} ? 1 : 0) == 1", native("self"), external("self"));
-    let unchanged =
-        format!("has(self.jetstream) == has(oldSelf.jetstream) && {} == {} && {} == {}", native("self"), native("oldSelf"), external("self"), external("oldSelf"));
+    let unchanged = format!(
+        "has(self.jetstream) == has(oldSelf.jetstream) && {} == {} && {} == {}",
+        native("self"),
+        native("oldSelf"),
+        external("self"),
+        external("oldSelf")
+    );
     if let Some(Value::Object(spec)) = schema.pointer_mut("/properties/spec") {
         spec.insert(
             "x-kubernetes-validations".to_owned(),
@@ -126,7 +132,8 @@ fn add_validations(schema: &mut Value) {
             ]),
         );
     }
-    let version = rule("has(self.version) && self.version != ''", "version is required; name one of the controller configuration (version-required)");
+    let version =
+        rule("has(self.version) && self.version != ''", "version is required; name one of the controller configuration (version-required)");
     for service in ["jetstream", "redis/properties/native"] {
         let pointer = format!("/properties/spec/properties/{service}");
         if let Some(Value::Object(fields)) = schema.pointer_mut(&pointer) {
@@ -148,7 +155,9 @@ mod tests {
     #[test]
     fn a_quantity_may_be_a_number() {
         let crd = crd();
-        let schema = |path: &str| crd.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{path}")).cloned().unwrap_or_default();
+        let schema = |path: &str| {
+            crd.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{path}")).cloned().unwrap_or_default()
+        };
         for path in [
             "jetstream/properties/persistence/properties/volumeSize",
             "jetstream/properties/containerTemplate/properties/resources/properties/limits/additionalProperties",

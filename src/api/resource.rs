@@ -21,7 +21,7 @@ use super::{InterStepBufferServiceStatus, JetStreamBufferService, RedisBufferSer
     printcolumn(name = "Type", type_ = "string", json_path = ".status.type"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.message"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message")
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct InterStepBufferServiceSpec {

@@ -155,7 +155,10 @@ mod tests {
     fn a_single_server_gets_single_replicas() {
         let text = merged(None, 1).expect("valid");
         assert_eq!(text.matches("replicas: 1").count(), 2);
-        assert!(text.contains("procbucket:\n  history: 1\n  maxbytes: 0\n  maxvaluesize: 0\n  replicas: 3"), "the reference leaves procbucket alone");
+        assert!(
+            text.contains("procbucket:\n  history: 1\n  maxbytes: 0\n  maxvaluesize: 0\n  replicas: 3"),
+            "the reference leaves procbucket alone"
+        );
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl ControllerConfig {
                 return Err(ConfigError(format!("{at}.version {} is listed twice; keep one", entry.version)));
             }
         }
-        super::Settings::merged(&self.jetstream.settings, None).map_err(|error| ConfigError(format!("isbsvc.jetstream.settings: {error}")))?;
+        super::Settings::merged(&self.jetstream.settings, None)
+            .map_err(|error| ConfigError(format!("isbsvc.jetstream.settings: {error}")))?;
         super::stream_config(&self.jetstream.buffer_config, None, crate::api::DEFAULT_REPLICAS)
             .map_err(|error| ConfigError(format!("isbsvc.jetstream.bufferConfig: {error}")))?;
         Ok(self)
@@ -187,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_missing_section_comes_from_the_built_in_configuration() {
-        let config = ControllerConfig::parse("instance: blue\nisbsvc:\n  jetstream:\n    settings: |\n      max_payload: 2097152\n").expect("valid");
+        let config =
+            ControllerConfig::parse("instance: blue\nisbsvc:\n  jetstream:\n    settings: |\n      max_payload: 2097152\n").expect("valid");
         assert_eq!(config.instance, "blue");
         assert_eq!(config.jetstream.versions, ControllerConfig::built_in().jetstream.versions);
         assert!(config.jetstream.settings.contains("2097152"));

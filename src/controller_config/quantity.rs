@@ -12,7 +12,8 @@ impl NatsSize {
     /// Reads a size; `None` where NATS would not.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let digits_end = text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-'))).map_or(text.len(), |(at, _)| at);
+        let digits_end =
+            text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-'))).map_or(text.len(), |(at, _)| at);
         let (number, suffix) = text.split_at(digits_end);
         let number: i64 = number.parse().ok()?;
         let factor = match suffix.to_ascii_lowercase().as_str() {
@@ -53,7 +54,8 @@ fn quantity(text: &str) -> Option<f64> {
     let number_end = text
         .char_indices()
         .find(|(at, c)| {
-            let exponent = matches!(c, 'e' | 'E') && text[at + 1..].starts_with(|next: char| next.is_ascii_digit() || next == '-' || next == '+');
+            let exponent =
+                matches!(c, 'e' | 'E') && text[at + 1..].starts_with(|next: char| next.is_ascii_digit() || next == '-' || next == '+');
             let sign_of_exponent = matches!(c, '-' | '+') && text[..*at].ends_with(['e', 'E']);
             !(c.is_ascii_digit() || *c == '.' || exponent || sign_of_exponent)
         })

@@ -27,7 +27,10 @@ impl Settings {
         let own_max_file_store = own.contains_key("max_file_store");
         merged.extend(own);
         let mut take = |key: &str, fallback: &str| {
-            merged.remove(key).or_else(|| NatsSize::parse(fallback)).ok_or_else(|| ValueError { key: key.to_owned(), message: "is missing".to_owned() })
+            merged
+                .remove(key)
+                .or_else(|| NatsSize::parse(fallback))
+                .ok_or_else(|| ValueError { key: key.to_owned(), message: "is missing".to_owned() })
         };
         Ok(Self {
             max_payload: take("max_payload", "1048576")?,
@@ -43,8 +46,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, NatsSize>, ValueError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(BTreeMap::new());
     }
-    let map: BTreeMap<String, Value> = serde_saphyr::from_str(text)
-        .map_err(|error| all(format!("is not YAML of the form \"key: value\": {}", error.to_string().lines().next().unwrap_or_default())))?;
+    let map: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|error| {
+        all(format!("is not YAML of the form \"key: value\": {}", error.to_string().lines().next().unwrap_or_default()))
+    })?;
     let mut sizes = BTreeMap::new();
     for (key, value) in map {
         // The reference reads keys without regard to case.
@@ -57,8 +61,10 @@ fn parse(text: &str) -> Result<BTreeMap<String, NatsSize>, ValueError> {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let size = NatsSize::parse(&text)
-            .ok_or_else(|| ValueError { key: key.clone(), message: format!("{text:?} is not a size; write bytes, or a number with K, M, G or T, such as 20G") })?;
+        let size = NatsSize::parse(&text).ok_or_else(|| ValueError {
+            key: key.clone(),
+            message: format!("{text:?} is not a size; write bytes, or a number with K, M, G or T, such as 20G"),
+        })?;
         let lowest = if key == "max_payload" { 1 } else { -1 };
         if size.bytes < lowest {
             return Err(ValueError { key, message: format!("{} is below {lowest}", size.text) });
@@ -87,7 +93,14 @@ mod tests {
 
     #[test]
     fn nothing_can_be_injected() {
-        for bad in ["max_payload: \"1}\\nauthorization {\"", "max_payload: [1]", "max_file_store: '1 include x'", "include: ./x", "max_payload: 0", "max_payload: 65MB"] {
+        for bad in [
+            "max_payload: \"1}\\nauthorization {\"",
+            "max_payload: [1]",
+            "max_file_store: '1 include x'",
+            "include: ./x",
+            "max_payload: 0",
+            "max_payload: 65MB",
+        ] {
             assert!(Settings::merged(DEFAULTS, Some(bad)).is_err(), "{bad}");
         }
     }

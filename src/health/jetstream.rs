@@ -26,7 +26,8 @@ const STORE_CRITICAL: u64 = 90;
 pub(super) fn verdict(service: &InterStepBufferService, observed: &Observed) -> Verdict {
     let wanted = service.spec.jetstream.as_ref().map_or(0, JetStreamBufferService::server_count);
     let mut reasons = Reasons::default();
-    let pods: BTreeMap<&str, &Pod> = observed.pods.known().into_iter().flatten().filter_map(|pod| Some((pod.metadata.name.as_deref()?, pod))).collect();
+    let pods: BTreeMap<&str, &Pod> =
+        observed.pods.known().into_iter().flatten().filter_map(|pod| Some((pod.metadata.name.as_deref()?, pod))).collect();
     if let Some(why) = observed.pods.unknown() {
         reasons.push("PodsUnknown", Level::Unknown, format!("cannot see the pods: {why}"));
     }
@@ -94,7 +95,9 @@ impl Reasons {
 fn rolling(observed: &Observed, wanted: i32) -> bool {
     let status = observed.stateful_set.known().and_then(Option::as_ref).and_then(|set| set.status.as_ref());
     status.is_some_and(|status| {
-        status.update_revision.is_some() && status.current_revision != status.update_revision && status.updated_replicas.unwrap_or(0) < wanted
+        status.update_revision.is_some()
+            && status.current_revision != status.update_revision
+            && status.updated_replicas.unwrap_or(0) < wanted
     })
 }
 
@@ -143,10 +146,18 @@ fn quorum(ready: usize, wanted: i32, reasons: &mut Reasons) {
     }
     let missing = wanted - ready;
     if ready > wanted / 2 {
-        reasons.push("ServersMissing", Level::Warning, format!("{ready} of {wanted} servers are ready; a further loss may stop the service"));
+        reasons.push(
+            "ServersMissing",
+            Level::Warning,
+            format!("{ready} of {wanted} servers are ready; a further loss may stop the service"),
+        );
     } else {
         let pods = if missing == 1 { "pod" } else { "pods" };
-        reasons.push("QuorumLost", Level::Critical, format!("waiting for {missing} {pods} to be ready ({ready} of {wanted}; a quorum is {})", wanted / 2 + 1));
+        reasons.push(
+            "QuorumLost",
+            Level::Critical,
+            format!("waiting for {missing} {pods} to be ready ({ready} of {wanted}; a quorum is {})", wanted / 2 + 1),
+        );
     }
 }
 
@@ -166,7 +177,11 @@ fn leader(servers: &[&Server], wanted: i32, reasons: &mut Reasons) -> Option<Str
     if agreed.is_none() && !servers.is_empty() {
         let seen: Vec<_> = votes.iter().map(|(leader, votes)| format!("{leader} by {votes}")).collect();
         let words = if seen.is_empty() { "no server knows one".to_owned() } else { seen.join(", ") };
-        reasons.push("NoMetaLeader", Level::Critical, format!("the servers agree on no meta leader: {words}; {} of {wanted} answered", servers.len()));
+        reasons.push(
+            "NoMetaLeader",
+            Level::Critical,
+            format!("the servers agree on no meta leader: {words}; {} of {wanted} answered", servers.len()),
+        );
     }
     agreed
 }
@@ -178,7 +193,11 @@ fn about_server(server: &Server, wanted: i32, reasons: &mut Reasons) {
         return;
     };
     if jetstream.disabled {
-        reasons.push("JetStreamDisabled", Level::Critical, format!("server {name} turned JetStream off, usually because its disk was full"));
+        reasons.push(
+            "JetStreamDisabled",
+            Level::Critical,
+            format!("server {name} turned JetStream off, usually because its disk was full"),
+        );
     }
     if let (false, Some(error)) = (server.healthz.ok, &server.healthz.error) {
         reasons.push("ServerUnwell", Level::Warning, format!("server {name}: {error}"));
@@ -218,7 +237,11 @@ fn about_streams(server: &str, jetstream: &crate::observed::JetStream, reasons: 
         } else if stream.leader.as_deref() == Some(server) {
             for peer in stream.peers.iter().filter(|peer| peer.offline || !peer.current) {
                 let words = if peer.offline { "offline".to_owned() } else { format!("{} behind", peer.lag) };
-                reasons.push("StreamReplicaLagging", Level::Warning, format!("stream {}: replica on {} is {words}", stream.name, peer.name));
+                reasons.push(
+                    "StreamReplicaLagging",
+                    Level::Warning,
+                    format!("stream {}: replica on {} is {words}", stream.name, peer.name),
+                );
             }
         }
     }

@@ -44,7 +44,11 @@ impl Stores {
     pub fn observe(&self, namespace: &str, service: &str) -> Observed {
         let own = names::stateful_set(service);
         let budgets = self.budgets.state();
-        let budgets = budgets.iter().filter(|budget| budget.namespace().as_deref() == Some(namespace)).map(|budget| budget.as_ref().clone()).collect();
+        let budgets = budgets
+            .iter()
+            .filter(|budget| budget.namespace().as_deref() == Some(namespace))
+            .map(|budget| budget.as_ref().clone())
+            .collect();
         let (budget, other_budgets) = split(Fact::Known(budgets), &own);
         Observed {
             stateful_set: one(&self.stateful_sets, namespace, &own),

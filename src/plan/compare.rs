@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn quantities_compare_by_value() {
-        for (a, b) in [(json!("0.5"), json!("500m")), (json!("20Gi"), json!("20480Mi")), (json!(1), json!("1")), (json!("1.5Gi"), json!("1536Mi"))] {
+        for (a, b) in
+            [(json!("0.5"), json!("500m")), (json!("20Gi"), json!("20480Mi")), (json!(1), json!("1")), (json!("1.5Gi"), json!("1536Mi"))]
+        {
             assert_eq!(differences(&json!({ "v": a }), &json!({ "v": b })), Vec::<String>::new(), "{a} {b}");
         }
         assert_eq!(differences(&json!({ "v": "500m" }), &json!({ "v": "600m" })), ["/v"]);

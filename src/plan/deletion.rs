@@ -17,7 +17,11 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
         Fact::Unknown(why) => return waiting(input, plan, &format!("cannot tell which Pipelines use the service: {why}")),
         Fact::Known(pipelines) if !pipelines.is_empty() => {
             let names: Vec<_> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
-            return waiting(input, plan, &format!("waiting for {} that use the service to be deleted: {}", count(names.len(), "Pipeline"), names.join(", ")));
+            return waiting(
+                input,
+                plan,
+                &format!("waiting for {} that use the service to be deleted: {}", count(names.len(), "Pipeline"), names.join(", ")),
+            );
         }
         Fact::Known(_) => {}
     }
@@ -33,7 +37,9 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
     }
     match &observed.pods {
         Fact::Unknown(why) => return waiting(input, plan, why),
-        Fact::Known(pods) if !pods.is_empty() => return waiting(input, plan, &format!("waiting for {} to stop", count(pods.len(), "server"))),
+        Fact::Known(pods) if !pods.is_empty() => {
+            return waiting(input, plan, &format!("waiting for {} to stop", count(pods.len(), "server")));
+        }
         Fact::Known(_) => {}
     }
     let keep = service.annotations().get(names::KEEP_VOLUMES_ANNOTATION).is_some_and(|value| value == "true");
@@ -46,14 +52,19 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
         }
         _ => {}
     }
-    let finalizers = service.finalizers().iter().filter(|finalizer| ![names::FINALIZER, names::LEGACY_FINALIZER].contains(&finalizer.as_str()));
+    let finalizers =
+        service.finalizers().iter().filter(|finalizer| ![names::FINALIZER, names::LEGACY_FINALIZER].contains(&finalizer.as_str()));
     plan.actions.push(Action::SetFinalizers { finalizers: finalizers.cloned().collect(), precondition: seen(&service.metadata) });
     plan
 }
 
 fn waiting(input: &Input<'_>, mut plan: Plan, why: &str) -> Plan {
     let before = input.service.status.clone().unwrap_or_default();
-    let after = InterStepBufferServiceStatus { phase: Some(Phase::Deleting), message: Some(status::bounded(&format!("Deleting: {why}"))), ..before };
+    let after = InterStepBufferServiceStatus {
+        phase: Some(Phase::Deleting),
+        message: Some(status::bounded(&format!("Deleting: {why}"))),
+        ..before
+    };
     status::settle(&mut plan, input.service, after);
     plan.held = Some(why.to_owned());
     plan.next_look = Some(limits::LOOK_WHILE_WAITING);
@@ -61,7 +72,11 @@ fn waiting(input: &Input<'_>, mut plan: Plan, why: &str) -> Plan {
 }
 
 fn delete(kind: ChildKind, metadata: &ObjectMeta) -> Action {
-    Action::Delete { kind, name: metadata.name.clone().unwrap_or_default(), precondition: Precondition { resource_version: None, ..seen(metadata) } }
+    Action::Delete {
+        kind,
+        name: metadata.name.clone().unwrap_or_default(),
+        precondition: Precondition { resource_version: None, ..seen(metadata) },
+    }
 }
 
 pub(super) fn seen(metadata: &ObjectMeta) -> Precondition {

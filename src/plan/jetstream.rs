@@ -51,7 +51,9 @@ impl Subject<'_> {
         }
         let volume = self.spec.persistence.as_ref().and_then(|persistence| quantity_bytes(&persistence.volume_size()));
         match volume {
-            Some(volume) if settings.max_file_store.bytes < 0 || u64::try_from(settings.max_file_store.bytes).is_ok_and(|limit| limit > volume) => {
+            Some(volume)
+                if settings.max_file_store.bytes < 0 || u64::try_from(settings.max_file_store.bytes).is_ok_and(|limit| limit > volume) =>
+            {
                 // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
                 (volume - volume / 20).to_string()
             }

@@ -37,11 +37,16 @@ pub fn needs(input: &Input<'_>, observed: &Observed) -> Vec<Need> {
 pub(super) fn lost_key(input: &Input<'_>, observed: &Observed) -> bool {
     let encrypted = super::reconcile::effective_jetstream(input, observed).is_some_and(|spec| spec.encrypted());
     let key = |secret: &k8s_openapi::api::core::v1::Secret| {
-        secret.data.as_ref().and_then(|data| data.get(crate::api::names::server_secret_key::ENCRYPTION)).is_some_and(|key| !key.0.is_empty())
+        secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get(crate::api::names::server_secret_key::ENCRYPTION))
+            .is_some_and(|key| !key.0.is_empty())
     };
     let Fact::Known(secret) = &observed.server_secret else { return false };
     // Where it is not known whether something is stored, something may be.
-    let stored = observed.stateful_set.known().is_none_or(Option::is_some) || observed.claims.known().is_none_or(|claims| !claims.is_empty());
+    let stored =
+        observed.stateful_set.known().is_none_or(Option::is_some) || observed.claims.known().is_none_or(|claims| !claims.is_empty());
     encrypted && stored && !secret.as_ref().is_some_and(key)
 }
 
@@ -80,7 +85,9 @@ impl Material {
     /// Words instead of secrets, for `render`, `diff` and `--dry-run`.
     pub fn placeholders() -> Self {
         let word = || Some(PLACEHOLDER.to_owned());
-        let pair = || Some(CertificatePair { certificate: PLACEHOLDER.to_owned(), key: PLACEHOLDER.to_owned(), authority: PLACEHOLDER.to_owned() });
+        let pair = || {
+            Some(CertificatePair { certificate: PLACEHOLDER.to_owned(), key: PLACEHOLDER.to_owned(), authority: PLACEHOLDER.to_owned() })
+        };
         Self {
             client_user: word(),
             client_password: word(),

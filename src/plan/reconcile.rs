@@ -8,8 +8,8 @@ use super::deletion::seen;
 use super::jetstream::{self, Images, Subject};
 use super::{Action, ChildKind, Desired, Input, Material, Plan, Precondition, compare, deletion, material, redis, status};
 use crate::api::{
-    CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceSpec, InterStepBufferServiceStatus,
-    JetStreamBufferService, Phase, ServiceType, names,
+    CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceSpec,
+    InterStepBufferServiceStatus, JetStreamBufferService, Phase, ServiceType, names,
 };
 use crate::controller_config::{Settings, stream_config};
 use crate::health::{self, Level};
@@ -94,7 +94,10 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
         Err(error) => return invalid(input, &[format!("spec.jetstream.bufferConfig: {error}")]),
     };
     let Some(images) = images(input, spec, live.as_ref(), observed) else {
-        return invalid(input, &[format!("spec.jetstream.version: {:?} is not in the controller configuration", spec.version.as_deref().unwrap_or_default())]);
+        return invalid(
+            input,
+            &[format!("spec.jetstream.version: {:?} is not in the controller configuration", spec.version.as_deref().unwrap_or_default())],
+        );
     };
     let mut plan = Plan::default();
     if material::lost_key(input, observed) {
@@ -113,13 +116,15 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
     }
     let verdict = health::verdict(effective, observed);
     let subject = Subject { service, spec, settings: &settings };
-    let first_healthy = live
-        .as_ref()
-        .and_then(|live| live.annotations().get(names::FIRST_HEALTHY_ANNOTATION).cloned())
-        .or_else(|| (verdict.quorum_ready() && verdict.meta_leader.is_some()).then(|| jiff::Timestamp::from_second(input.now.as_second()).unwrap_or(input.now).to_string()));
+    let first_healthy = live.as_ref().and_then(|live| live.annotations().get(names::FIRST_HEALTHY_ANNOTATION).cloned()).or_else(|| {
+        (verdict.quorum_ready() && verdict.meta_leader.is_some())
+            .then(|| jiff::Timestamp::from_second(input.now.as_second()).unwrap_or(input.now).to_string())
+    });
     let once_healthy = live.as_ref().is_some_and(|live| live.annotations().contains_key(names::FIRST_HEALTHY_ANNOTATION));
     let accepted = json!(effective.spec).to_string();
-    let annotations = [(names::ACCEPTED_SPEC_ANNOTATION, accepted.clone())].into_iter().chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)));
+    let annotations = [(names::ACCEPTED_SPEC_ANNOTATION, accepted.clone())]
+        .into_iter()
+        .chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)));
     let stateful_set = jetstream::stateful_set(subject, &images, annotations);
 
     if let Some(live) = live
@@ -135,14 +140,20 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
     }
 
     let before = service.status.clone().unwrap_or_default();
-    let stands =
-        vec![status::Stand::successful(CONDITION_CONFIGURED), status::Stand::successful(CONDITION_DEPLOYED), status::children(&verdict, once_healthy)];
+    let stands = vec![
+        status::Stand::successful(CONDITION_CONFIGURED),
+        status::Stand::successful(CONDITION_DEPLOYED),
+        status::children(&verdict, once_healthy),
+    ];
     let conditions = status::merged(&before.conditions, stands, input.now);
     let healthy = conditions.iter().all(|condition| condition.status == "True");
     let message = if !refusals.is_empty() {
         Some(format!("Refused: {}", refusals.join("; ")))
     } else if !healthy {
-        conditions.iter().find(|condition| condition.status != "True").map(|condition| format!("{}: {}", condition.reason, condition.message))
+        conditions
+            .iter()
+            .find(|condition| condition.status != "True")
+            .map(|condition| format!("{}: {}", condition.reason, condition.message))
     } else if verdict.level == Level::Healthy || verdict.level == Level::Unknown {
         None
     } else {
@@ -242,7 +253,8 @@ fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: S
         plan.actions.push(match live {
             None => Action::Create { kind: ChildKind::Secret, name, object },
             Some(live) => {
-                let changed = object["data"].as_object().map(|data| data.keys().map(|key| format!("/data/{key}")).collect()).unwrap_or_default();
+                let changed =
+                    object["data"].as_object().map(|data| data.keys().map(|key| format!("/data/{key}")).collect()).unwrap_or_default();
                 apply(ChildKind::Secret, name, object, Some(&live.metadata), changed)
             }
         });
@@ -301,5 +313,11 @@ fn comparable(object: &Value) -> Value {
 }
 
 fn apply(kind: ChildKind, name: String, object: Value, live: Option<&ObjectMeta>, changed: Vec<String>) -> Action {
-    Action::Apply { kind, name, object, precondition: live.map(|live| Precondition { uid: live.uid.clone(), resource_version: None }).unwrap_or_default(), changed }
+    Action::Apply {
+        kind,
+        name,
+        object,
+        precondition: live.map(|live| Precondition { uid: live.uid.clone(), resource_version: None }).unwrap_or_default(),
+        changed,
+    }
 }

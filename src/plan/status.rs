@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Action, Event, EventType, Input, Plan};
 use crate::api::{
-    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus, JetStreamAuth,
-    JetStreamBasicAuth, JetStreamBufferService, JetStreamConfig, Phase, names,
+    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService,
+    InterStepBufferServiceStatus, JetStreamAuth, JetStreamBasicAuth, JetStreamBufferService, JetStreamConfig, Phase, names,
 };
 use crate::health::{Level, Verdict};
 use crate::limits;
@@ -110,7 +110,8 @@ pub(super) fn settle(plan: &mut Plan, service: &InterStepBufferService, status: 
 }
 
 fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferServiceStatus) -> Vec<Event> {
-    let state = |status: &InterStepBufferServiceStatus| status.condition(CONDITION_CHILDREN_HEALTHY).map(|condition| condition.status == "True");
+    let state =
+        |status: &InterStepBufferServiceStatus| status.condition(CONDITION_CHILDREN_HEALTHY).map(|condition| condition.status == "True");
     let mut events = Vec::new();
     match (state(before), state(after)) {
         (Some(true), Some(false)) => {
@@ -123,10 +124,14 @@ fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferSer
         }
         _ => {}
     }
-    if let Some(message) = after.message.as_deref().filter(|message| message.starts_with("Refused:") && before.message.as_deref() != Some(message)) {
+    if let Some(message) =
+        after.message.as_deref().filter(|message| message.starts_with("Refused:") && before.message.as_deref() != Some(message))
+    {
         events.push(Event { type_: EventType::Warning, reason: "SpecRefused", note: message.to_owned() });
     }
-    let invalid = |status: &InterStepBufferServiceStatus| status.condition(CONDITION_CONFIGURED).filter(|condition| condition.status == "False").cloned();
+    let invalid = |status: &InterStepBufferServiceStatus| {
+        status.condition(CONDITION_CONFIGURED).filter(|condition| condition.status == "False").cloned()
+    };
     if let Some(condition) = invalid(after)
         && invalid(before).map(|old| old.message) != Some(condition.message.clone())
     {
@@ -166,7 +171,8 @@ pub fn failed(input: &Input<'_>, failure: Failure, message: &str) -> Option<Acti
     let mut status = before.clone();
     let message = bounded(message);
     if !before.is_healthy() {
-        let mut stands = vec![Stand::successful(CONDITION_CONFIGURED), Stand::new(CONDITION_DEPLOYED, "False", failure.reason(), message.clone())];
+        let mut stands =
+            vec![Stand::successful(CONDITION_CONFIGURED), Stand::new(CONDITION_DEPLOYED, "False", failure.reason(), message.clone())];
         if let Some(children) = before.condition(CONDITION_CHILDREN_HEALTHY) {
             let held = if children.status == "True" { "True" } else { "False" };
             stands.push(Stand::new(CONDITION_CHILDREN_HEALTHY, held, children.reason.clone(), children.message.clone()));

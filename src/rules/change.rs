@@ -10,4 +10,5 @@ pub(super) fn jetstream<'a>(asked: &Asked<'a>) -> Option<(&'a JetStreamBufferSer
 
 /// The way to another value of something that cannot change in place. Each step passes our own rules: a service that no Pipeline uses may be deleted,
 /// and a new one may be anything.
-pub(super) const RECREATE: &str = "delete the Pipelines that use the service, then the service; create it anew, then create the Pipelines again";
+pub(super) const RECREATE: &str =
+    "delete the Pipelines that use the service, then the service; create it anew, then create the Pipelines again";

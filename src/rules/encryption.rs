@@ -19,6 +19,9 @@ fn toggle(asked: &Asked<'_>) -> Vec<Violation> {
     }
     vec![Violation::new(
         "spec.jetstream.encryption",
-        format!("changing {was} to {wanted} on a live service loses data: a server that restarts cannot read what it stored before; {}", change::RECREATE),
+        format!(
+            "changing {was} to {wanted} on a live service loses data: a server that restarts cannot read what it stored before; {}",
+            change::RECREATE
+        ),
     )]
 }

@@ -20,6 +20,8 @@ fn instance_change(asked: &Asked<'_>) -> Vec<Violation> {
     }
     vec![Violation::new(
         format!("metadata.annotations[{INSTANCE_ANNOTATION}]"),
-        format!("{was:?} to {wanted:?} would hand the live service to another controller, and its Pipelines would no longer find it; keep {was:?}"),
+        format!(
+            "{was:?} to {wanted:?} would hand the live service to another controller, and its Pipelines would no longer find it; keep {was:?}"
+        ),
     )]
 }

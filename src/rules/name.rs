@@ -25,7 +25,10 @@ fn name_length(asked: &Asked<'_>) -> Vec<Violation> {
     if name.len() > limit {
         found.push(Violation::new(
             "metadata.name",
-            format!("has {} characters, and at most {limit} leave room for the names that are made from it; choose a shorter one", name.len()),
+            format!(
+                "has {} characters, and at most {limit} leave room for the names that are made from it; choose a shorter one",
+                name.len()
+            ),
         ));
     }
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());

@@ -24,11 +24,16 @@ pub const PERSISTENCE_CHANGE: Rule = Rule {
 const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"];
 
 fn valid(asked: &Asked<'_>) -> Vec<Violation> {
-    let Some(persistence) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.persistence.as_ref()) else { return Vec::new() };
+    let Some(persistence) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.persistence.as_ref()) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     let size = persistence.volume_size();
     if quantity_bytes(&size).is_none_or(|bytes| bytes == 0) {
-        found.push(Violation::new("spec.jetstream.persistence.volumeSize", format!("{size:?} is not a size; write a quantity such as 20Gi")));
+        found.push(Violation::new(
+            "spec.jetstream.persistence.volumeSize",
+            format!("{size:?} is not a size; write a quantity such as 20Gi"),
+        ));
     }
     let mode = persistence.access_mode();
     if !ACCESS_MODES.contains(&mode) {

@@ -40,15 +40,17 @@ impl Policy {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let file: File =
-            serde_saphyr::from_str(text).map_err(|error| PolicyError(error.to_string().lines().next().unwrap_or_default().trim().to_owned()))?;
+        let file: File = serde_saphyr::from_str(text)
+            .map_err(|error| PolicyError(error.to_string().lines().next().unwrap_or_default().trim().to_owned()))?;
         for (name, setting) in &file.rules {
             let Some(rule) = ALL.iter().find(|rule| rule.name == name) else {
                 let names: Vec<_> = ALL.iter().map(|rule| rule.name).collect();
                 return Err(PolicyError(format!("rules.{name}: there is no such rule; the rules are {}", names.join(", "))));
             };
             if rule.level == Level::Deny && *setting != Setting::Enforce {
-                return Err(PolicyError(format!("rules.{name}: it guards data, and cannot be lowered by configuration; take the line out")));
+                return Err(PolicyError(format!(
+                    "rules.{name}: it guards data, and cannot be lowered by configuration; take the line out"
+                )));
             }
         }
         Ok(Self { levels: file.rules })
@@ -81,7 +83,9 @@ mod tests {
 
     #[test]
     fn what_guards_data_cannot_be_lowered_and_unknown_names_are_refused() {
-        for (text, part) in [("rules:\n  encryption-toggle: off\n", "guards data"), ("rules:\n  no-such: warn\n", "no such rule"), ("rule: 1\n", "")] {
+        for (text, part) in
+            [("rules:\n  encryption-toggle: off\n", "guards data"), ("rules:\n  no-such: warn\n", "no such rule"), ("rule: 1\n", "")]
+        {
             let error = Policy::parse(text).expect_err(text).to_string();
             assert!(error.contains(part) && !error.contains('\n'), "{error}");
         }

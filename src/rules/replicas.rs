@@ -36,7 +36,10 @@ fn replicas(asked: &Asked<'_>) -> Vec<Violation> {
         ..=0 => vec![Violation::new(FIELD, format!("{count} is no number of servers; use 3, or 1 for development"))],
         2 => vec![Violation::new(FIELD, "2 servers have no more quorum than one; use 3, or 1 for development")],
         count if count > limits::SERVERS => {
-            vec![Violation::new(FIELD, format!("{count} servers make every election slower and no stream safer; use 3 or 5, at most {}", limits::SERVERS))]
+            vec![Violation::new(
+                FIELD,
+                format!("{count} servers make every election slower and no stream safer; use 3 or 5, at most {}", limits::SERVERS),
+            )]
         }
         _ => Vec::new(),
     }
@@ -66,6 +69,9 @@ fn cluster_switch(asked: &Asked<'_>) -> Vec<Violation> {
     }
     vec![Violation::new(
         FIELD,
-        format!("{from} to {to} switches between a single server and a cluster, and either loses the streams of the other; {}", change::RECREATE),
+        format!(
+            "{from} to {to} switches between a single server and a cluster, and either loses the streams of the other; {}",
+            change::RECREATE
+        ),
     )]
 }

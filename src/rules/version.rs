@@ -53,7 +53,8 @@ fn required(asked: &Asked<'_>) -> Vec<Violation> {
     if asked.new.spec.version().is_some_and(|version| !version.trim().is_empty()) {
         return Vec::new();
     }
-    let example = newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", for example {}", entry.version)).unwrap_or_default();
+    let example =
+        newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", for example {}", entry.version)).unwrap_or_default();
     vec![Violation::new(field, format!("is required; name a version of the controller configuration{example}"))]
 }
 
@@ -71,7 +72,8 @@ fn floating(asked: &Asked<'_>) -> Vec<Violation> {
     if version != "latest" {
         return Vec::new();
     }
-    let fixed = newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", such as {}", entry.version)).unwrap_or_default();
+    let fixed =
+        newest_fixed(asked.config).filter(|_| field == FIELD).map(|entry| format!(", such as {}", entry.version)).unwrap_or_default();
     vec![Violation::new(field, format!("latest changes with the controller; use a fixed version{fixed}"))]
 }
 

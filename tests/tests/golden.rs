@@ -92,7 +92,8 @@ fn assert_differs_only(ours: &Value, observed: &Value, intended: &[(&str, &str)]
 
 const HASH: (&str, &str) = ("/metadata/annotations/numaflow.numaproj.io~1hash", "a digest of our own desired object");
 
-const ACCEPTED: (&str, &str) = ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here");
+const ACCEPTED: (&str, &str) =
+    ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here");
 
 #[test]
 fn the_config_map_is_the_observed_one() {

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::outside;
+use crate::cluster::{outside, progress::wait};
 use crate::repository;
 
 /// The namespace that everything of ours lives in.
@@ -69,7 +70,17 @@ pub struct Images {
 pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: impl Fn(&str)) -> Result<()> {
     show("kubectl apply --server-side -k manifests/crd");
     kubectl.run(&["apply", "--server-side", "-k", "manifests/crd"])?;
-    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd/interstepbufferservices.numaflow.numaproj.io"])?;
+    // `kubectl wait` fails at once on a definition that has no conditions yet.
+    let established = [
+        "get",
+        "crd",
+        "interstepbufferservices.numaflow.numaproj.io",
+        "-o",
+        "jsonpath={.status.conditions[?(@.type=='Established')].status}",
+    ];
+    wait("the definition to be established", Duration::from_mins(1), Duration::from_millis(200), || {
+        Ok(kubectl.output(&established).is_ok_and(|said| said == "True"))
+    })?;
     show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}", images.prefix, images.tag));
     let mut yaml = kubectl.output(&["kustomize", "manifests"])?;
     for program in ["isbsvc-controller", "isbsvc-webhook"] {

@@ -18,7 +18,8 @@ pub(in crate::plan) struct Credentials {
 impl Credentials {
     /// From the Secret that clients read, or from the accounts in the servers' Secret.
     pub(in crate::plan) fn found(server: Option<&Secret>, client: Option<&Secret>) -> Option<Self> {
-        let from_client = || Some(Self { user: text(client?, names::CLIENT_USER_KEY)?, password: text(client?, names::CLIENT_PASSWORD_KEY)? });
+        let from_client =
+            || Some(Self { user: text(client?, names::CLIENT_USER_KEY)?, password: text(client?, names::CLIENT_PASSWORD_KEY)? });
         let from_server = || Self::in_accounts(&text(server?, key::AUTH)?);
         from_client().or_else(from_server)
     }
@@ -69,7 +70,12 @@ pub(in crate::plan) fn needs(server: Option<&Secret>, client: Option<&Secret>) -
 }
 
 /// The keys to be written. `None` where something was not drawn that [`needs`] asks for.
-pub(in crate::plan) fn secrets(subject: Subject<'_>, server: Option<&Secret>, client: Option<&Secret>, material: &Material) -> Option<Secrets> {
+pub(in crate::plan) fn secrets(
+    subject: Subject<'_>,
+    server: Option<&Secret>,
+    client: Option<&Secret>,
+    material: &Material,
+) -> Option<Secrets> {
     let credentials = match Credentials::found(server, client) {
         Some(found) => found,
         None => Credentials { user: material.client_user.clone()?, password: material.client_password.clone()? },
@@ -80,9 +86,15 @@ pub(in crate::plan) fn secrets(subject: Subject<'_>, server: Option<&Secret>, cl
             Need::ClientUser | Need::ClientPassword => {}
             Need::SystemPassword => put(&mut data, key::AUTH, &accounts(&credentials, material.system_password.as_deref()?)),
             Need::EncryptionKey => put(&mut data, key::ENCRYPTION, material.encryption_key.as_deref()?),
-            Need::ServerCertificate => put_pair(&mut data, [key::CERT, key::PRIVATE_KEY, key::CA_CERT], material.server_certificate.as_ref()?),
+            Need::ServerCertificate => {
+                put_pair(&mut data, [key::CERT, key::PRIVATE_KEY, key::CA_CERT], material.server_certificate.as_ref()?)
+            }
             Need::ClusterCertificate => {
-                put_pair(&mut data, [key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT], material.cluster_certificate.as_ref()?);
+                put_pair(
+                    &mut data,
+                    [key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT],
+                    material.cluster_certificate.as_ref()?,
+                );
             }
         }
     }

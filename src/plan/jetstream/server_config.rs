@@ -27,7 +27,9 @@ pub(super) fn server_config(subject: Subject<'_>) -> String {
     if subject.spec.tls_enabled() {
         text.push_str(&tls("server", "", ""));
     }
-    text.push_str("##################\n#                #\n# Authorization  #\n#                #\n##################\ninclude ./auth.conf");
+    text.push_str(
+        "##################\n#                #\n# Authorization  #\n#                #\n##################\ninclude ./auth.conf",
+    );
     text
 }
 

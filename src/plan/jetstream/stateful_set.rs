@@ -63,7 +63,11 @@ impl Images {
 }
 
 /// The `StatefulSet`. `annotations` are ours that are no part of what is rolled out.
-pub(in crate::plan) fn stateful_set(subject: Subject<'_>, images: &Images, annotations: impl IntoIterator<Item = (&'static str, String)>) -> Value {
+pub(in crate::plan) fn stateful_set(
+    subject: Subject<'_>,
+    images: &Images,
+    annotations: impl IntoIterator<Item = (&'static str, String)>,
+) -> Value {
     let spec = subject.spec;
     let mut body = json!({
         "spec": {
@@ -140,9 +144,7 @@ fn template(subject: Subject<'_>, images: &Images) -> Value {
 
 /// Servers stay apart where the cluster has room: another node first, another zone too. Soft, so that a small cluster still runs them.
 fn spread(subject: Subject<'_>) -> Value {
-    let apart = |key: &str, weight: u8| {
-        json!({ "weight": weight, "podAffinityTerm": { "labelSelector": { "matchLabels": metadata::labels(subject) }, "topologyKey": key } })
-    };
+    let apart = |key: &str, weight: u8| json!({ "weight": weight, "podAffinityTerm": { "labelSelector": { "matchLabels": metadata::labels(subject) }, "topologyKey": key } });
     json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [apart("kubernetes.io/hostname", 100), apart("topology.kubernetes.io/zone", 50)] } })
 }
 
