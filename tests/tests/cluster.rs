@@ -75,7 +75,7 @@ fn the_manuals_sample() {
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("isbsvc-default-js-"), "{shown}");
     assert_eq!(shown["verdict"]["level"], json!("healthy"), "{shown}");
-    assert!(shown["verdict"]["metaLeader"].as_str().is_some_and(|leader| leader.starts_with("isbsvc-default-js-")), "{shown}");
+    assert!(shown["meta"]["leader"].as_str().is_some_and(|leader| leader.starts_with("isbsvc-default-js-")), "{shown}");
     assert!(namespace.isbsvc(&["list"]).ok().contains("default"));
     namespace.isbsvc(&["diff"]).ok();
 
