@@ -29,7 +29,7 @@ pub struct Reason {
     pub id: &'static str,
     /// How bad this one is.
     pub level: Level,
-    /// What is wrong, where, with figures.
+    /// What is wrong and where; without figures that move all the time, because it is written into the status.
     pub message: String,
 }
 
@@ -51,6 +51,8 @@ pub struct Verdict {
     pub meta_leader: Option<String>,
     /// A pod's waiting reason or crash that Numaflow's contract counts, such as `CrashLoopBackOff`.
     pub pod_failure: Option<String>,
+    /// Whether the server itself (container `main`) of a pod crashes again and again.
+    pub crash_loop: bool,
     /// Whether the `StatefulSet` still rolls out.
     pub rolling: bool,
 }

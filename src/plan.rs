@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use action::{Action, ChildKind, Event, EventType, Precondition};
+pub use action::{Action, ChildKind, Event, EventType, Place, Precondition};
 pub use compare::differences;
 pub use material::{CertificatePair, Material, Need, needs};
 pub use reconcile::plan;

@@ -83,6 +83,15 @@ async fn carry(client: &Client, service: &InterStepBufferService, action: &Actio
             send(client, target.attempt("apply"), target.requests().patch(name, &params, &Patch::Apply(object)), target.secret).await?;
             Ok(target.carried(if precondition.uid.is_some() { Verb::Configured } else { Verb::Created }))
         }
+        Action::Patch { kind, name, places, precondition } => {
+            let target = Target::child(*kind, namespace, name);
+            let operations = places.iter().map(|place| match &place.value {
+                Some(value) => json!({ "op": "add", "path": place.pointer, "value": value }),
+                None => json!({ "op": "remove", "path": place.pointer }),
+            });
+            guarded_patch(client, &target, "patch", operations.collect(), precondition, target.secret).await?;
+            Ok(target.carried(Verb::Configured))
+        }
         Action::Delete { kind, name, precondition } => {
             let preconditions = Preconditions { uid: precondition.uid.clone(), resource_version: precondition.resource_version.clone() };
             let params = DeleteParams::background().preconditions(preconditions);
@@ -94,20 +103,10 @@ async fn carry(client: &Client, service: &InterStepBufferService, action: &Actio
         }
         Action::SetFinalizers { finalizers, precondition } => {
             let target = Target::service(service);
-            let patch = finalizer_patch(finalizers, precondition).map_err(|why| ApplyError {
-                attempted: target.attempt("set the finalizers of"),
-                category: Category::Refused,
-                why,
-            })?;
-            let request = target.requests().patch(target.name, &PatchParams::default(), &patch);
-            match send(client, target.attempt("set the finalizers of"), request, false).await {
-                Ok(()) => Ok(target.carried(Verb::Configured)),
-                // A `test` that fails is answered 422; an object that is gone has no finalizers any more. Both mean: look again.
-                Err(Failure { not_found, error }) if not_found || error.category == Category::Refused => {
-                    Err(ApplyError { category: Category::Conflict, ..error })
-                }
-                Err(failure) => Err(failure.error),
-            }
+            // `add` replaces the list where there is one and makes it where there is none.
+            let operations = vec![json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers })];
+            guarded_patch(client, &target, "set the finalizers of", operations, precondition, false).await?;
+            Ok(target.carried(Verb::Configured))
         }
         Action::ApplyStatus { status } => {
             let target = Target::service(service);
@@ -139,15 +138,29 @@ fn guarded(object: &Value, precondition: &Precondition) -> Value {
     object
 }
 
-/// `add` replaces the list where there is one and makes it where there is none.
-fn finalizer_patch(finalizers: &[String], precondition: &Precondition) -> Result<Patch<()>, String> {
+/// A JSON patch that holds only for the object that was seen. A `test` that fails is answered 422, and an object that is gone 404; both mean: look again.
+async fn guarded_patch(
+    client: &Client,
+    target: &Target<'_>,
+    verb: &str,
+    operations: Vec<Value>,
+    precondition: &Precondition,
+    secret: bool,
+) -> Result<(), ApplyError> {
     let tests = [("/metadata/uid", &precondition.uid), ("/metadata/resourceVersion", &precondition.resource_version)];
-    let mut operations: Vec<_> = tests
-        .into_iter()
-        .filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value })))
-        .collect();
-    operations.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
-    serde_json::from_value(Value::Array(operations)).map(Patch::Json).map_err(|error| error.to_string())
+    let tests =
+        tests.into_iter().filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value })));
+    let patch = serde_json::from_value(tests.chain(operations).collect()).map(Patch::<()>::Json);
+    let patch =
+        patch.map_err(|error| ApplyError { attempted: target.attempt(verb), category: Category::Refused, why: error.to_string() })?;
+    let params = PatchParams { field_manager: Some(names::CHILDREN_MANAGER.to_owned()), ..PatchParams::default() };
+    match send(client, target.attempt(verb), target.requests().patch(target.name, &params, &patch), secret).await {
+        Ok(()) => Ok(()),
+        Err(Failure { not_found, error }) if not_found || error.category == Category::Refused => {
+            Err(ApplyError { category: Category::Conflict, ..error })
+        }
+        Err(failure) => Err(failure.error),
+    }
 }
 
 /// What a request is about.

@@ -274,6 +274,10 @@ fn action_in_words(action: &crate::plan::Action) -> String {
     match action {
         Action::Create { kind, name, .. } => format!("create {} {name}", kind.kind()),
         Action::Apply { kind, name, changed, .. } => format!("apply {} {name}: {}", kind.kind(), changed.join(" ")),
+        Action::Patch { kind, name, places, .. } => {
+            let pointers: Vec<_> = places.iter().map(|place| place.pointer.as_str()).collect();
+            format!("patch {} {name}: {}", kind.kind(), pointers.join(" "))
+        }
         Action::Delete { kind, name, .. } => format!("delete {} {name}", kind.kind()),
         Action::SetFinalizers { finalizers, .. } => format!("set the finalizers to {finalizers:?}"),
         Action::ApplyStatus { .. } => "write the status".to_owned(),

@@ -23,6 +23,9 @@ const STORE_WARNING: u64 = 75;
 /// And from which writes are about to stop, percent (natscli's own critical level).
 const STORE_CRITICAL: u64 = 90;
 
+/// Servers that are looked at by name; a spec that asks for more is refused, and must not make us count to two billion.
+const NAMED: i32 = 64;
+
 pub(super) fn verdict(service: &InterStepBufferService, observed: &Observed) -> Verdict {
     let wanted = service.spec.jetstream.as_ref().map_or(0, JetStreamBufferService::server_count);
     let mut reasons = Reasons::default();
@@ -34,7 +37,7 @@ pub(super) fn verdict(service: &InterStepBufferService, observed: &Observed) -> 
     if observed.stateful_set.known().is_some_and(Option::is_none) {
         reasons.push("NotMade", Level::Critical, "the StatefulSet does not exist".to_owned());
     }
-    let names: Vec<String> = (0..wanted).map(|ordinal| names::pod(service.name(), ordinal)).collect();
+    let names: Vec<String> = (0..wanted.min(NAMED)).map(|ordinal| names::pod(service.name(), ordinal)).collect();
     let pod_ready = |name: &String| pods.get(name.as_str()).is_some_and(|pod| is_ready(pod));
     let ready = names.iter().filter(|name| pod_ready(name)).count();
     let mut pod_failure = None;
@@ -68,6 +71,7 @@ pub(super) fn verdict(service: &InterStepBufferService, observed: &Observed) -> 
         pods_ready: number(ready),
         servers_answering: number(servers.len()),
         meta_leader,
+        crash_loop: names.iter().any(|name| pods.get(name.as_str()).is_some_and(|pod| crashes(pod))),
         pod_failure,
         rolling: rolling(observed, wanted),
     }
@@ -101,6 +105,15 @@ fn rolling(observed: &Observed, wanted: i32) -> bool {
     })
 }
 
+/// Whether the server of a pod crashes again and again.
+fn crashes(pod: &Pod) -> bool {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    containers.filter(|container| container.name == "main").any(|container| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
+    })
+}
+
 fn is_ready(pod: &Pod) -> bool {
     let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     pod.metadata.deletion_timestamp.is_none() && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
@@ -121,7 +134,9 @@ fn about_pod(name: &str, pod: Option<&Pod>, reasons: &mut Reasons) -> Option<Str
     for container in &containers {
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
         if let Some(reason) = waiting.and_then(|waiting| waiting.reason.as_deref()).filter(|reason| WAITING.contains(reason)) {
-            let words = waiting.and_then(|waiting| waiting.message.as_deref()).map(|words| format!(": {words}")).unwrap_or_default();
+            // How long kubelet still waits is no news, and would make a new status of each attempt.
+            let words = waiting.and_then(|waiting| waiting.message.as_deref()).filter(|words| !words.starts_with("back-off "));
+            let words = words.map(|words| format!(": {words}")).unwrap_or_default();
             reasons.push("PodFailing", Level::Critical, format!("pod {name}, container {}: {reason}{words}", container.name));
             return Some(reason.to_owned());
         }
@@ -214,7 +229,7 @@ fn about_server(server: &Server, wanted: i32, reasons: &mut Reasons) {
             if peer.offline {
                 reasons.push("PeerOffline", Level::Warning, format!("meta peer {} is offline", peer.name));
             } else if !peer.current {
-                reasons.push("PeerLagging", Level::Warning, format!("meta peer {} is not current, {} behind", peer.name, peer.lag));
+                reasons.push("PeerLagging", Level::Warning, format!("meta peer {} is not current", peer.name));
             }
         }
     }
@@ -223,9 +238,10 @@ fn about_server(server: &Server, wanted: i32, reasons: &mut Reasons) {
         && limit > 0
     {
         let percent = jetstream.storage.saturating_mul(100) / limit;
-        if percent >= STORE_WARNING {
-            let level = if percent >= STORE_CRITICAL { Level::Critical } else { Level::Warning };
-            reasons.push("StoreFull", level, format!("server {name} uses {percent} % of its file store"));
+        // The bound and not the figure: a status that moves with each message would be written at each look.
+        let passed = [(STORE_CRITICAL, Level::Critical), (STORE_WARNING, Level::Warning)].into_iter().find(|(bound, _)| percent >= *bound);
+        if let Some((bound, level)) = passed {
+            reasons.push("StoreFull", level, format!("server {name} uses more than {bound} % of its file store"));
         }
     }
 }
@@ -236,7 +252,7 @@ fn about_streams(server: &str, jetstream: &crate::observed::JetStream, reasons: 
             reasons.push("StreamWithoutLeader", Level::Critical, format!("server {server}: stream {} has no leader", stream.name));
         } else if stream.leader.as_deref() == Some(server) {
             for peer in stream.peers.iter().filter(|peer| peer.offline || !peer.current) {
-                let words = if peer.offline { "offline".to_owned() } else { format!("{} behind", peer.lag) };
+                let words = if peer.offline { "offline" } else { "not current" };
                 reasons.push(
                     "StreamReplicaLagging",
                     Level::Warning,

@@ -73,7 +73,7 @@ pub enum Action {
         /// The whole object.
         object: Value,
     },
-    /// Server-side apply with force by [`crate::api::names::CHILDREN_MANAGER`]; `object` carries uid and resourceVersion of the precondition.
+    /// Server-side apply with force by [`crate::api::names::CHILDREN_MANAGER`].
     Apply {
         /// What it is.
         kind: ChildKind,
@@ -85,6 +85,17 @@ pub enum Action {
         precondition: Precondition,
         /// What differs, as JSON pointers, for people.
         changed: Vec<String>,
+    },
+    /// JSON patch of single places, for what server-side apply cannot say: keys beside those that are there, lists that somebody else added to.
+    Patch {
+        /// What it is.
+        kind: ChildKind,
+        /// Its name.
+        name: String,
+        /// Places, in order.
+        places: Vec<Place>,
+        /// What was seen; the resourceVersion always, so that nothing that came in between is overwritten.
+        precondition: Precondition,
     },
     /// Delete an object, background propagation.
     Delete {
@@ -107,6 +118,15 @@ pub enum Action {
         /// The whole status.
         status: Value,
     },
+}
+
+/// One place of a JSON patch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// JSON pointer; its parent exists.
+    pub pointer: String,
+    /// What should stand there; `None` takes the place away.
+    pub value: Option<Value>,
 }
 
 /// Level of an event.

@@ -32,7 +32,7 @@ fn compare(desired: &Value, live: &Value, at: &str, found: &mut Vec<String>) {
                 compare(desired, live, &format!("{at}/{index}"), found);
             }
         }
-        _ if desired == live || (is_empty(desired) && is_empty(live)) || same_quantity(desired, live) => {}
+        _ if desired == live || (is_empty(desired) && is_empty(live)) || (holds_quantity(at) && same_quantity(desired, live)) => {}
         _ => found.push(at.to_owned()),
     }
 }
@@ -48,8 +48,14 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The API server writes quantities its own way (`0.5` as `500m`). Two different words that are both quantities of the same value mean the same
-/// wherever they stand.
+/// Whether a quantity stands there: resources, sizes of volumes, divisors.
+fn holds_quantity(at: &str) -> bool {
+    let mut words = at.rsplit('/');
+    let last = words.next().unwrap_or_default();
+    matches!(last, "divisor" | "sizeLimit") || words.next().is_some_and(|parent| matches!(parent, "limits" | "requests"))
+}
+
+/// The API server writes quantities its own way (`0.5` as `500m`).
 fn same_quantity(desired: &Value, live: &Value) -> bool {
     let thousandths = |value: &Value| match value {
         Value::String(text) => quantity_thousandths(text),
@@ -90,8 +96,9 @@ mod tests {
         for (a, b) in
             [(json!("0.5"), json!("500m")), (json!("20Gi"), json!("20480Mi")), (json!(1), json!("1")), (json!("1.5Gi"), json!("1536Mi"))]
         {
-            assert_eq!(differences(&json!({ "v": a }), &json!({ "v": b })), Vec::<String>::new(), "{a} {b}");
+            assert_eq!(differences(&json!({ "limits": { "v": a } }), &json!({ "limits": { "v": b } })), Vec::<String>::new(), "{a} {b}");
+            assert_eq!(differences(&json!({ "env": { "v": a } }), &json!({ "env": { "v": b } })), ["/env/v"], "elsewhere words are words");
         }
-        assert_eq!(differences(&json!({ "v": "500m" }), &json!({ "v": "600m" })), ["/v"]);
+        assert_eq!(differences(&json!({ "limits": { "v": "500m" } }), &json!({ "limits": { "v": "600m" } })), ["/limits/v"]);
     }
 }

@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 pub(super) use budget::budget;
 pub(super) use config_map::config_map;
-pub(super) use secrets::{needs, secrets};
+pub(super) use secrets::{CLUSTER_PAIR, SERVER_PAIR, needs, present, secrets, unreadable_users};
 pub(super) use service::service;
-pub(super) use stateful_set::{Images, stateful_set};
+pub(super) use stateful_set::{Images, pod_labels, stateful_set};
 
 use crate::api::{InterStepBufferService, JetStreamBufferService};
 use crate::controller_config::{Settings, quantity_bytes};

@@ -22,32 +22,43 @@ pub enum Need {
     ClusterCertificate,
 }
 
-/// What is missing and may be drawn. Empty for a service that is being deleted, is not of `JetStream`, or whose Secrets were not read; and where an
-/// encryption key was lost while something may still be encrypted with it, because a new one would not read it.
+/// What is missing and may be drawn. Empty for a service that is being deleted, is not of `JetStream`, or whose Secrets were not read; and where
+/// something was lost that a new one cannot take the place of.
 pub fn needs(input: &Input<'_>, observed: &Observed) -> Vec<Need> {
-    let service = input.service;
     let (Fact::Known(server), Fact::Known(client)) = (&observed.server_secret, &observed.client_secret) else { return Vec::new() };
-    if service.metadata.deletion_timestamp.is_some() || service.spec.jetstream.is_none() || lost_key(input, observed) {
+    let deleting = input.service.metadata.deletion_timestamp.is_some();
+    if deleting || super::reconcile::effective_jetstream(input, observed).is_none() || lost(input, observed).is_some() {
         return Vec::new();
     }
     jetstream::needs(server.as_ref(), client.as_ref())
 }
 
-/// Whether the encryption key is gone while something may be encrypted with it.
-pub(super) fn lost_key(input: &Input<'_>, observed: &Observed) -> bool {
-    let encrypted = super::reconcile::effective_jetstream(input, observed).is_some_and(|spec| spec.encrypted());
-    let key = |secret: &k8s_openapi::api::core::v1::Secret| {
-        secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get(crate::api::names::server_secret_key::ENCRYPTION))
-            .is_some_and(|key| !key.0.is_empty())
-    };
-    let Fact::Known(secret) = &observed.server_secret else { return false };
+/// What was lost that a new one cannot take the place of, in words that say what to do; `None` where nothing was.
+pub(super) fn lost(input: &Input<'_>, observed: &Observed) -> Option<String> {
+    let spec = super::reconcile::effective_jetstream(input, observed)?;
+    let (Fact::Known(server), Fact::Known(client)) = (&observed.server_secret, &observed.client_secret) else { return None };
+    let (server, client) = (server.as_ref(), client.as_ref());
+    let name = crate::api::names::server_secret(input.service.name());
+    if jetstream::unreadable_users(server, client) {
+        return Some(format!("the users in Secret {name} (key auth) cannot be read; put the Secret back from a backup"));
+    }
     // Where it is not known whether something is stored, something may be.
     let stored =
         observed.stateful_set.known().is_none_or(Option::is_some) || observed.claims.known().is_none_or(|claims| !claims.is_empty());
-    encrypted && stored && !secret.as_ref().is_some_and(key)
+    let key = crate::api::names::server_secret_key::ENCRYPTION;
+    if stored && spec.encrypted() && !jetstream::present(server, key) {
+        return Some(format!(
+            "the encryption key (Secret {name}, key {key}) is gone while stored messages may need it; put the Secret back from a backup, or delete the \
+             service to give the messages up"
+        ));
+    }
+    // New certificates come from a new authority, which the servers that run would not trust.
+    let running = observed.stateful_set.known().is_none_or(Option::is_some);
+    let whole = jetstream::SERVER_PAIR.iter().chain(&jetstream::CLUSTER_PAIR).all(|key| jetstream::present(server, key));
+    if running && spec.tls_enabled() && !whole {
+        return Some(format!("a certificate in Secret {name} is gone while servers run with it; put the Secret back from a backup"));
+    }
+    None
 }
 
 /// A certificate with its key and authority, each PEM.

@@ -2,11 +2,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
+use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value, json};
 
 use super::deletion::seen;
 use super::jetstream::{self, Images, Subject};
-use super::{Action, ChildKind, Desired, Input, Material, Plan, Precondition, compare, deletion, material, redis, status};
+use super::{Action, ChildKind, Desired, Input, Material, Place, Plan, Precondition, compare, deletion, material, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceSpec,
     InterStepBufferServiceStatus, JetStreamBufferService, Phase, ServiceType, names,
@@ -27,6 +28,11 @@ pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan
     if let Some(why) = observed.stateful_set.unknown().or_else(|| observed.config_map.unknown()) {
         return held(why);
     }
+    if unreadable(observed) {
+        let words =
+            format!("the annotation {} cannot be read, so no change can be judged; put it back as it was", names::ACCEPTED_SPEC_ANNOTATION);
+        return stopped(input, Plan::default(), &words);
+    }
     let accepted = accepted(observed);
     let was = accepted.as_ref().map(|spec| InterStepBufferService { spec: spec.clone(), ..service.clone() });
     let findings = rules::check(Request { new: service, old: was.as_ref() }, input.config, &Policy::default());
@@ -35,22 +41,31 @@ pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan
         (_, true) => service,
         // The refused spec is held back whole; the service goes on by the last accepted one.
         (Some(was), false) => was,
-        (None, false) => return invalid(input, &refusals),
+        (None, false) => return no_valid_spec(input, observed, &refusals),
     };
     match effective.spec.types().first() {
         Some(ServiceType::JetStream) => {}
         Some(ServiceType::RedisNative | ServiceType::RedisExternal) => return redis::plan(input),
-        None => return invalid(input, &["spec: names no type of service".to_owned()]),
+        None => return no_valid_spec(input, observed, &["spec: names no type of service".to_owned()]),
     }
     carry_out(input, observed, material, effective, &refusals)
 }
 
 /// The last accepted spec: from the `StatefulSet`, or where somebody deleted that, from the `ConfigMap`. Volumes outlive both.
 fn accepted(observed: &Observed) -> Option<InterStepBufferServiceSpec> {
-    fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<InterStepBufferServiceSpec> {
-        serde_json::from_str(object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION)?).ok()
+    serde_json::from_str(accepted_text(observed)?).ok()
+}
+
+fn accepted_text(observed: &Observed) -> Option<&str> {
+    fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<&str> {
+        object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION).map(String::as_str)
     }
     read(&observed.stateful_set).or_else(|| read(&observed.config_map))
+}
+
+/// Whether there is an accepted spec that says nothing: without it every change rule would be silent.
+fn unreadable(observed: &Observed) -> bool {
+    accepted_text(observed).is_some() && accepted(observed).is_none_or(|spec| spec.types().is_empty())
 }
 
 /// The `JetStream` spec that runs, or will.
@@ -58,7 +73,19 @@ pub(super) fn effective_jetstream(input: &Input<'_>, observed: &Observed) -> Opt
     accepted(observed).and_then(|spec| spec.jetstream).or_else(|| input.service.spec.jetstream.clone())
 }
 
-/// A spec that cannot be carried out, and nothing runs by an earlier one.
+/// No spec can be carried out. Where something runs all the same, it goes on as it is.
+fn no_valid_spec(input: &Input<'_>, observed: &Observed, refusals: &[String]) -> Plan {
+    match observed.stateful_set.known() {
+        Some(None) => invalid(input, refusals),
+        _ => stopped(
+            input,
+            Plan::default(),
+            &format!("the spec cannot be carried out, and the servers run on as they are: {}", refusals.join("; ")),
+        ),
+    }
+}
+
+/// A spec that cannot be carried out, and nothing runs.
 fn invalid(input: &Input<'_>, refusals: &[String]) -> Plan {
     let before = input.service.status.clone().unwrap_or_default();
     let words = status::bounded(&refusals.join("; "));
@@ -87,26 +114,21 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
     // Both texts were checked by the rules, unless the controller configuration itself was broken since; then nothing is written.
     let settings = match Settings::merged(&input.config.jetstream.settings, spec.settings.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => return invalid(input, &[format!("spec.jetstream.settings: {error}")]),
+        Err(error) => return no_valid_spec(input, observed, &[format!("spec.jetstream.settings: {error}")]),
     };
     let stream_config = match stream_config(&input.config.jetstream.buffer_config, spec.buffer_config.as_deref(), spec.server_count()) {
         Ok(text) => text,
-        Err(error) => return invalid(input, &[format!("spec.jetstream.bufferConfig: {error}")]),
+        Err(error) => return no_valid_spec(input, observed, &[format!("spec.jetstream.bufferConfig: {error}")]),
     };
     let Some(images) = images(input, spec, live.as_ref(), observed) else {
-        return invalid(
+        return no_valid_spec(
             input,
+            observed,
             &[format!("spec.jetstream.version: {:?} is not in the controller configuration", spec.version.as_deref().unwrap_or_default())],
         );
     };
     let mut plan = Plan::default();
-    if material::lost_key(input, observed) {
-        let words = format!(
-            "the encryption key (Secret {}, key {}) is gone while stored messages may need it; put the Secret back from a backup, or delete the service to give \
-             the messages up",
-            names::server_secret(service.name()),
-            names::server_secret_key::ENCRYPTION,
-        );
+    if let Some(words) = material::lost(input, observed) {
         return stopped(input, plan, &words);
     }
     if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
@@ -133,9 +155,10 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, effect
         return stopped(input, Plan::default(), &foreign);
     }
     children(&mut plan, observed, material, subject, stateful_set, accepted);
-    if let Some(why) = &plan.held {
+    if plan.held.is_some() {
+        // Half of a service is not made: what is missing here may be what keeps the rest safe.
+        plan.actions.clear();
         plan.next_look = Some(limits::LOOK_WHILE_WAITING);
-        plan.held = Some(why.clone());
         return plan;
     }
 
@@ -242,29 +265,22 @@ fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: S
             return;
         }
     };
-    let Some(missing) = jetstream::secrets(subject, server.as_ref(), client.as_ref(), material) else {
+    let Some(actions) = jetstream::secrets(subject, server.as_ref(), client.as_ref(), material) else {
         plan.held = Some("passwords, keys or certificates are missing and were not drawn".to_owned());
         return;
     };
-    for (live, object) in [(server, missing.server), (client, missing.client)] {
-        let Some(object) = object else { continue };
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        plan.desired.push(Desired { kind: ChildKind::Secret, name: name.clone(), object: object.clone() });
-        plan.actions.push(match live {
-            None => Action::Create { kind: ChildKind::Secret, name, object },
-            Some(live) => {
-                let changed =
-                    object["data"].as_object().map(|data| data.keys().map(|key| format!("/data/{key}")).collect()).unwrap_or_default();
-                apply(ChildKind::Secret, name, object, Some(&live.metadata), changed)
-            }
-        });
+    for action in &actions {
+        if let Action::Create { kind, name, object } = action {
+            plan.desired.push(Desired { kind: *kind, name: name.clone(), object: object.clone() });
+        }
     }
+    plan.actions.extend(actions);
 }
 
 fn budget(plan: &mut Plan, observed: &Observed, subject: Subject<'_>) {
     let Fact::Known(others) = &observed.other_budgets else { return };
     let Fact::Known(own) = &observed.budget else { return };
-    let labels = names::labels(subject.service.name(), ServiceType::JetStream.as_str());
+    let labels = jetstream::pod_labels(subject);
     let covered = others.iter().any(|other| selects(other, &labels));
     match jetstream::budget(subject).filter(|_| !covered) {
         Some(object) => child(plan, ChildKind::PodDisruptionBudget, object, &observed.budget),
@@ -278,10 +294,10 @@ fn budget(plan: &mut Plan, observed: &Observed, subject: Subject<'_>) {
     }
 }
 
-/// Whether a budget selects pods with these labels; one that selects by expressions counts when its labels fit, which errs on the side of a single budget.
+/// Whether a budget selects pods with these labels; one whose selector cannot be read selects none, as in Kubernetes.
 fn selects(budget: &PodDisruptionBudget, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    let Some(selector) = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return false };
-    selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
+    selector.and_then(|selector| Selector::try_from(selector).ok()).is_some_and(|selector| selector.matches(labels))
 }
 
 fn child<K>(plan: &mut Plan, kind: ChildKind, object: Value, live: &Fact<Option<K>>)
@@ -294,12 +310,41 @@ where
         Fact::Unknown(why) => plan.held = Some(why.clone()),
         Fact::Known(None) => plan.actions.push(apply(kind, name, object, None, Vec::new())),
         Fact::Known(Some(live)) => {
-            let changed = compare::differences(&comparable(&object), &json!(live));
-            if !changed.is_empty() {
-                plan.actions.push(apply(kind, name, object, Some(live.meta()), changed));
+            let live_value = json!(live);
+            let changed = compare::differences(&comparable(&object), &live_value);
+            if changed.is_empty() {
+                return;
             }
+            let action = drift(kind, &name, &object, &live_value, live.meta(), &changed);
+            plan.actions.push(action.unwrap_or_else(|| apply(kind, name, object, Some(live.meta()), changed)));
         }
     }
+}
+
+/// The repair of what somebody edited in lists that are ours as a whole. Server-side apply merges such lists: it would keep the items of others, and add
+/// a port beside one whose number was edited. `None` where what we want changed itself, or a place is gone, which apply says well.
+fn drift(kind: ChildKind, name: &str, object: &Value, live: &Value, metadata: &ObjectMeta, changed: &[String]) -> Option<Action> {
+    if changed.iter().any(|pointer| pointer.starts_with("/metadata/")) {
+        return None;
+    }
+    let mut pointers: Vec<String> = changed.iter().map(|pointer| list_around(live, pointer)).collect();
+    pointers.sort();
+    pointers.dedup();
+    if !pointers.iter().any(|pointer| live.pointer(pointer).is_some_and(Value::is_array)) {
+        return None;
+    }
+    let places = pointers.into_iter().map(|pointer| {
+        live.pointer(&pointer)?;
+        let value = Some(object.pointer(&pointer)?.clone());
+        Some(Place { pointer, value })
+    });
+    Some(Action::Patch { kind, name: name.to_owned(), places: places.collect::<Option<_>>()?, precondition: seen(metadata) })
+}
+
+/// The outermost list that a place is in; the place itself where it is in none.
+fn list_around(live: &Value, pointer: &str) -> String {
+    let ends = pointer.match_indices('/').map(|(at, _)| at).skip(1).chain([pointer.len()]);
+    ends.map(|end| &pointer[..end]).find(|part| live.pointer(part).is_some_and(Value::is_array)).unwrap_or(pointer).to_owned()
 }
 
 /// The part of an object that is compared with what is there: k8s-openapi's types write no apiVersion and kind.

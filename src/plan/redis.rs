@@ -5,6 +5,10 @@ use crate::api::{CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEP
 pub(super) fn plan(input: &Input<'_>) -> Plan {
     const WORDS: &str = "this release does not serve Redis yet; use spec.jetstream";
     let before = input.service.status.clone().unwrap_or_default();
+    if before.config.as_ref().is_some_and(|config| config.redis.is_some()) {
+        // Another controller serves it; its words stand.
+        return Plan::default();
+    }
     let stands = vec![
         status::Stand::successful(CONDITION_CONFIGURED),
         status::Stand::new(CONDITION_DEPLOYED, "False", "NotServed", WORDS),
@@ -16,8 +20,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         message: Some(format!("NotServed: {WORDS}")),
         type_: Some("redis".to_owned()),
         observed_generation: input.service.metadata.generation,
-        // A Redis that another controller made is still reachable as it said.
-        config: before.config,
+        config: None,
     };
     let mut plan = Plan::default();
     status::settle(&mut plan, input.service, after);

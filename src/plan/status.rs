@@ -52,7 +52,9 @@ pub(super) fn merged(before: &[Condition], stands: Vec<Stand>, now: jiff::Timest
 
 /// The condition about the servers.
 pub(super) fn children(verdict: &Verdict, once_healthy: bool) -> Stand {
-    if let Some(failure) = &verdict.pod_failure {
+    // Once healthy, only a lost quorum or a crash loop turns the condition: a sidecar whose image cannot be pulled must not block every pipeline.
+    let counts = !(once_healthy && verdict.quorum_ready()) || verdict.crash_loop;
+    if let Some(failure) = verdict.pod_failure.as_ref().filter(|_| counts) {
         return Stand::new(CONDITION_CHILDREN_HEALTHY, "False", format!("Pod{failure}"), words(verdict, Level::Warning));
     }
     let leader_known = verdict.meta_leader.is_some();

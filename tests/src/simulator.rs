@@ -166,6 +166,18 @@ impl Simulator {
                 merge(live, object);
                 *live = stored(live.take(), version);
             }
+            Action::Patch { kind, name, places, precondition } => {
+                let version = self.version;
+                let live = self.children.get_mut(&(*kind, name.clone())).unwrap_or_else(|| panic!("{kind:?} {name} is not there"));
+                assert_eq!(
+                    Some(&live["metadata"]["resourceVersion"]),
+                    precondition.resource_version.as_ref().map(|seen| json!(seen)).as_ref()
+                );
+                for place in places {
+                    patch(live, &place.pointer, place.value.as_ref());
+                }
+                *live = stored(live.take(), version);
+            }
             Action::Delete { kind, name, .. } => {
                 self.children.remove(&(*kind, name.clone()));
                 if *kind == ChildKind::StatefulSet {
@@ -199,6 +211,17 @@ fn merge(live: &mut Value, applied: &Value) {
             }
         }
         (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// `add` and `remove` of a JSON patch at a place whose parent is there.
+fn patch(object: &mut Value, pointer: &str, value: Option<&Value>) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+    let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}: no parent"));
+    match (parent, value) {
+        (Value::Object(fields), Some(value)) => drop(fields.insert(key.replace("~1", "/"), value.clone())),
+        (Value::Object(fields), None) => drop(fields.remove(&key.replace("~1", "/"))),
+        _ => panic!("{pointer}: its parent is no map"),
     }
 }
 

@@ -123,6 +123,7 @@ fn the_stateful_set_differs_where_we_mean_it_to() {
                 "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
                 "a deleted StatefulSet must never take the data with it; the finalizer deletes the claims",
             ),
+            ("/spec/minReadySeconds", "a pause in a roll, in which streams catch up"),
             ("/spec/template/spec/affinity", "soft spreading over nodes and zones (defect 28)"),
             ("/spec/template/spec/automountServiceAccountToken", "no server needs a token (defect 32)"),
             ("/spec/template/spec/enableServiceLinks", "variables of every Service are no use here (defect 32)"),

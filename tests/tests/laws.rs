@@ -135,11 +135,7 @@ fn drift_is_repaired() {
         let at = simulator.children.keys().find(|(kind, _)| *kind == key).cloned().expect("made");
         *simulator.children.get_mut(&at).and_then(|object| object.pointer_mut(pointer)).expect("a field") = value;
         let plan = simulator.step();
-        assert!(
-            matches!(plan.actions.as_slice(), [Action::Apply { changed, .. }] if changed == &[pointer]),
-            "{pointer}: {:?}",
-            plan.actions
-        );
+        assert_eq!(plan.actions.len(), 1, "{pointer}: {:?}", plan.actions);
         assert_eq!(simulator.children[&at].pointer(pointer), wanted[&at].pointer(pointer), "{pointer}");
     }
     for at in wanted.keys() {
@@ -252,11 +248,130 @@ fn an_invalid_spec_is_named_and_nothing_is_made() {
 }
 
 #[test]
+fn an_item_that_somebody_added_to_a_list_of_ours_goes_again() {
+    let mut simulator = healthy(&three());
+    let set = (ChildKind::StatefulSet, names::stateful_set("default"));
+    let env = "/spec/template/spec/containers/0/env";
+    let wanted = simulator.children[&set].pointer(env).cloned();
+    let live = simulator.children.get_mut(&set).and_then(|object| object.pointer_mut(env)).and_then(Value::as_array_mut).expect("a list");
+    live.push(json!({ "name": "FOO", "value": "x" }));
+    let plan = simulator.step();
+    assert!(
+        matches!(plan.actions.as_slice(), [Action::Patch { .. }]),
+        "server-side apply would leave the item of another manager: {:?}",
+        plan.actions
+    );
+    assert_eq!(simulator.children[&set].pointer(env).cloned(), wanted);
+    assert_eq!(simulator.step().actions, []);
+}
+
+#[test]
+fn a_lost_key_of_a_secret_is_added_and_the_others_stay() {
+    let mut simulator = healthy(&three());
+    let before = secret(&simulator, "isbsvc-default-js-server");
+    let at = (ChildKind::Secret, "isbsvc-default-js-server".to_owned());
+    for key in ["cert", "auth"] {
+        simulator.children.get_mut(&at).and_then(|object| object["data"].as_object_mut()).expect("data").remove(key);
+        let plan = simulator.step();
+        assert!(
+            matches!(plan.actions.as_slice(), [Action::Patch { precondition, .. }] if precondition.resource_version.is_some()),
+            "{:?}",
+            plan.actions.len()
+        );
+        assert!(secret(&simulator, "isbsvc-default-js-server")["data"][key].is_string());
+    }
+    for key in ["encryption", "cluster-cert", "cluster-private-key"] {
+        assert_eq!(secret(&simulator, "isbsvc-default-js-server")["data"][key], before["data"][key], "{key}");
+    }
+}
+
+#[test]
+fn a_key_that_is_no_text_is_there_all_the_same() {
+    let mut simulator = healthy(&json!({ "jetstream": { "version": "2.12.7", "encryption": true } }));
+    let at = (ChildKind::Secret, "isbsvc-default-js-server".to_owned());
+    // Bytes ff fe fd: no UTF-8.
+    simulator.children.get_mut(&at).expect("made")["data"]["encryption"] = json!("//79");
+    assert_eq!(simulator.step().actions, [], "it is never written over");
+}
+
+#[test]
+fn users_that_cannot_be_read_and_certificates_that_servers_run_with_stop_us() {
+    let mut simulator = healthy(&json!({ "jetstream": { "version": "2.12.7", "tls": true } }));
+    let at = (ChildKind::Secret, "isbsvc-default-js-server".to_owned());
+    let good = simulator.children[&at].clone();
+    simulator.children.get_mut(&at).and_then(|object| object["data"].as_object_mut()).expect("data").remove("cluster-cert");
+    assert!(simulator.settle().held.expect("words").contains("certificate"));
+    simulator.children.insert(at.clone(), good.clone());
+    simulator.children.get_mut(&at).expect("made")["data"]["auth"] = json!("bm90aGluZw==");
+    simulator.children.remove(&(ChildKind::Secret, "isbsvc-default-js-client-auth".to_owned()));
+    assert!(simulator.settle().held.expect("words").contains("users"));
+    assert!(!simulator.children.contains_key(&(ChildKind::Secret, "isbsvc-default-js-client-auth".to_owned())));
+}
+
+#[test]
+fn kept_volumes_keep_what_reads_them() {
+    let mut simulator = healthy(&json!({ "jetstream": { "version": "2.12.7", "encryption": true, "persistence": {} } }));
+    let claim = names::claim("default", 0);
+    simulator
+        .children
+        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator.object["metadata"]["annotations"] = json!({ names::KEEP_VOLUMES_ANNOTATION: "true" });
+    simulator.delete();
+    simulator.settle();
+    assert!(!simulator.exists());
+    for (kind, name) in [(ChildKind::Secret, names::server_secret("default")), (ChildKind::ConfigMap, names::config_map("default"))] {
+        assert!(simulator.children[&(kind, name)]["metadata"].get("ownerReferences").is_none(), "{kind:?} goes on without its owner");
+    }
+    // The service is made anew without encryption: refused, because the kept volumes were written with it.
+    let mut again = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "persistence": {} } }));
+    again.children = simulator.children;
+    again.children.retain(|(kind, _), _| matches!(kind, ChildKind::Secret | ChildKind::ConfigMap | ChildKind::PersistentVolumeClaim));
+    again.settle();
+    assert!(again.service().status.expect("a status").message.expect("words").contains("encryption-toggle"));
+}
+
+#[test]
+fn an_invalid_service_of_somebody_else_goes_on_as_it_is() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "replicas": 2 } }));
+    simulator.object["status"] = json!({ "phase": "Running", "conditions": [
+        { "type": "Deployed", "status": "True", "reason": "Successful", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" }] });
+    simulator.children.insert(
+        (ChildKind::StatefulSet, names::stateful_set("default")),
+        isbsvc_tests::fixtures::observed("StatefulSet", "isbsvc-default-js"),
+    );
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").contains("run on as they are"));
+}
+
+#[test]
+fn an_accepted_spec_that_cannot_be_read_stops_us() {
+    let mut simulator = healthy(&three());
+    for text in ["{}", "{", "null"] {
+        let set = (ChildKind::StatefulSet, names::stateful_set("default"));
+        simulator.children.get_mut(&set).expect("made")["metadata"]["annotations"][names::ACCEPTED_SPEC_ANNOTATION] = json!(text);
+        simulator.edit_spec("/jetstream/encryption", json!(true));
+        assert!(simulator.settle().held.expect("words").contains("cannot be read"), "{text}");
+    }
+}
+
+#[test]
 fn another_budget_makes_ours_withdraw() {
     let mut simulator = healthy(&three());
     let mut observed = simulator.observed();
     let theirs = json!({ "metadata": { "name": "default" }, "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app.kubernetes.io/component": "isbsvc", "numaflow.numaproj.io/isbsvc-name": "default" } } } });
-    observed.other_budgets = Fact::Known(vec![serde_json::from_value(theirs).expect("a budget")]);
+    let unrelated = json!({ "metadata": { "name": "web" }, "spec": { "maxUnavailable": 1, "selector": { "matchExpressions": [{ "key": "app", "operator": "In", "values": ["web"] }] } } });
+    let budgets = |objects: &[&Value]| {
+        Fact::Known(objects.iter().map(|object| serde_json::from_value((*object).clone()).expect("a budget")).collect())
+    };
+    observed.other_budgets = budgets(&[&unrelated]);
+    let quiet = isbsvc::plan::plan(
+        &isbsvc::plan::Input { service: &simulator.service(), config: &simulator.config, now: simulator.now },
+        &observed,
+        &isbsvc::plan::Material::default(),
+    );
+    assert_eq!(quiet.actions, [], "a budget over other pods is none of our business");
+    observed.other_budgets = budgets(&[&unrelated, &theirs]);
     let service = simulator.service();
     let input = isbsvc::plan::Input { service: &service, config: &simulator.config, now: simulator.now };
     let plan = isbsvc::plan::plan(&input, &observed, &isbsvc::plan::Material::default());

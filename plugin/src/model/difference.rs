@@ -79,6 +79,20 @@ fn change(service: &InterStepBufferService, observed: &Observed, action: &Action
                 made("update", *kind, name, changed.iter().map(|pointer| field(pointer, &live, object, secret)).collect())
             }
         },
+        Action::Patch { kind, name, places, .. } => {
+            let live = live(observed, *kind).unwrap_or(Value::Null);
+            let shown = |value: Option<&Value>| match value {
+                None | Some(Value::Null) => Value::Null,
+                Some(_) if *kind == ChildKind::Secret => HIDDEN.into(),
+                Some(value) => value.clone(),
+            };
+            let fields = places.iter().map(|place| Field {
+                pointer: place.pointer.clone(),
+                live: shown(live.pointer(&place.pointer)),
+                wanted: shown(place.value.as_ref()),
+            });
+            made("update", *kind, name, fields.collect())
+        }
         Action::SetFinalizers { finalizers, .. } => {
             let live = service.metadata.finalizers.clone().unwrap_or_default();
             of_service(vec![Field { pointer: "/metadata/finalizers".to_owned(), live: live.into(), wanted: finalizers.clone().into() }])

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::{Subject, metadata};
 use crate::api::names::{self, server_secret_key as key};
+use crate::plan::deletion::seen;
 use crate::plan::material::CertificatePair;
-use crate::plan::{ChildKind, Material, Need};
+use crate::plan::{Action, ChildKind, Material, Need, Place, compare};
 
-/// User and password for clients, as they are found in either Secret. No `Debug`: it holds secrets.
+/// User and password for clients. No `Debug`: it holds secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::plan) struct Credentials {
     user: String,
@@ -32,95 +33,118 @@ impl Credentials {
     }
 }
 
+/// Whether a key holds anything. What it holds may be no text: it is there all the same, and is never written over.
+pub(in crate::plan) fn present(secret: Option<&Secret>, key: &str) -> bool {
+    secret.and_then(|secret| secret.data.as_ref()?.get(key)).is_some_and(|bytes| !bytes.0.is_empty())
+}
+
 /// Value of a key, where it is text and not empty.
 fn text(secret: &Secret, key: &str) -> Option<String> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
     String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
 }
 
-/// What is to be written of the two Secrets: the keys that are missing, and nothing that is there (law *keys-live-once*).
-#[derive(Default)]
-pub(in crate::plan) struct Secrets {
-    /// The servers' Secret, where a key of it is missing.
-    pub server: Option<Value>,
-    /// The clients' Secret, where a key of it is missing.
-    pub client: Option<Value>,
+/// Certificate, key and authority for clients.
+pub(in crate::plan) const SERVER_PAIR: [&str; 3] = [key::CERT, key::PRIVATE_KEY, key::CA_CERT];
+/// Certificate, key and authority for servers.
+pub(in crate::plan) const CLUSTER_PAIR: [&str; 3] = [key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT];
+
+/// Whether the Secrets name users that we cannot read, so that a new one would be known to one side only.
+pub(in crate::plan) fn unreadable_users(server: Option<&Secret>, client: Option<&Secret>) -> bool {
+    let any = present(server, key::AUTH) || [names::CLIENT_USER_KEY, names::CLIENT_PASSWORD_KEY].iter().all(|key| present(client, key));
+    any && Credentials::found(server, client).is_none()
 }
 
 /// Everything that must be drawn before [`secrets`] can be made.
 pub(in crate::plan) fn needs(server: Option<&Secret>, client: Option<&Secret>) -> Vec<Need> {
     let mut needs = Vec::new();
-    let has = |key: &str| server.and_then(|secret| text(secret, key)).is_some();
     if Credentials::found(server, client).is_none() {
         needs.extend([Need::ClientUser, Need::ClientPassword]);
     }
-    if !has(key::AUTH) {
+    if !present(server, key::AUTH) {
         needs.push(Need::SystemPassword);
     }
-    if !has(key::ENCRYPTION) {
+    if !present(server, key::ENCRYPTION) {
         needs.push(Need::EncryptionKey);
     }
-    if ![key::CERT, key::PRIVATE_KEY, key::CA_CERT].into_iter().all(has) {
+    if !SERVER_PAIR.iter().all(|key| present(server, key)) {
         needs.push(Need::ServerCertificate);
     }
-    if ![key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT].into_iter().all(has) {
+    if !CLUSTER_PAIR.iter().all(|key| present(server, key)) {
         needs.push(Need::ClusterCertificate);
     }
     needs
 }
 
-/// The keys to be written. `None` where something was not drawn that [`needs`] asks for.
+/// The writes that complete the two Secrets: each that is not there is made, and one that is gets the keys that it lacks, and nothing else (law
+/// *keys-live-once*). `None` where something was not drawn that [`needs`] asks for.
 pub(in crate::plan) fn secrets(
     subject: Subject<'_>,
     server: Option<&Secret>,
     client: Option<&Secret>,
     material: &Material,
-) -> Option<Secrets> {
+) -> Option<Vec<Action>> {
     let credentials = match Credentials::found(server, client) {
         Some(found) => found,
         None => Credentials { user: material.client_user.clone()?, password: material.client_password.clone()? },
     };
-    let mut data = serde_json::Map::new();
+    let mut data = Data::new();
     for need in needs(server, client) {
         match need {
             Need::ClientUser | Need::ClientPassword => {}
             Need::SystemPassword => put(&mut data, key::AUTH, &accounts(&credentials, material.system_password.as_deref()?)),
             Need::EncryptionKey => put(&mut data, key::ENCRYPTION, material.encryption_key.as_deref()?),
-            Need::ServerCertificate => {
-                put_pair(&mut data, [key::CERT, key::PRIVATE_KEY, key::CA_CERT], material.server_certificate.as_ref()?)
-            }
-            Need::ClusterCertificate => {
-                put_pair(
-                    &mut data,
-                    [key::CLUSTER_CERT, key::CLUSTER_PRIVATE_KEY, key::CLUSTER_CA_CERT],
-                    material.cluster_certificate.as_ref()?,
-                );
-            }
+            // A pair belongs together: where one of the three is gone, the other two are of no use.
+            Need::ServerCertificate => put_pair(&mut data, SERVER_PAIR, material.server_certificate.as_ref()?),
+            Need::ClusterCertificate => put_pair(&mut data, CLUSTER_PAIR, material.cluster_certificate.as_ref()?),
         }
     }
-    let server = (!data.is_empty()).then(|| object(subject, &names::server_secret(subject.name()), &data));
-    let mut data = serde_json::Map::new();
+    let mut actions = Vec::new();
+    actions.extend(write(subject, &names::server_secret(subject.name()), server, data));
+    let mut data = Data::new();
     for (key, value) in [(names::CLIENT_USER_KEY, &credentials.user), (names::CLIENT_PASSWORD_KEY, &credentials.password)] {
-        if client.and_then(|secret| text(secret, key)).is_none() {
+        if !present(client, key) {
             put(&mut data, key, value);
         }
     }
-    let client = (!data.is_empty()).then(|| object(subject, &names::client_secret(subject.name()), &data));
-    Some(Secrets { server, client })
+    actions.extend(write(subject, &names::client_secret(subject.name()), client, data));
+    Some(actions)
 }
 
-fn put(data: &mut serde_json::Map<String, Value>, key: &str, value: &str) {
+type Data = serde_json::Map<String, Value>;
+
+/// The write that a Secret needs. Server-side apply would take away the keys that it does not name, so keys are added one by one.
+fn write(subject: Subject<'_>, name: &str, live: Option<&Secret>, data: Data) -> Option<Action> {
+    let object = metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }));
+    let Some(live) = live else { return Some(Action::Create { kind: ChildKind::Secret, name: name.to_owned(), object }) };
+    let mut places = Vec::new();
+    if live.data.is_none() && !data.is_empty() {
+        places.push(Place { pointer: "/data".to_owned(), value: Some(json!(data)) });
+    } else {
+        places.extend(data.into_iter().map(|(key, value)| Place { pointer: format!("/data/{key}"), value: Some(value) }));
+    }
+    for field in ["labels", "ownerReferences"] {
+        let wanted = &object["metadata"][field];
+        if !compare::differences(wanted, &json!(live.metadata)[field]).is_empty() {
+            places.push(Place { pointer: format!("/metadata/{field}"), value: Some(wanted.clone()) });
+        }
+    }
+    (!places.is_empty()).then(|| Action::Patch {
+        kind: ChildKind::Secret,
+        name: name.to_owned(),
+        places,
+        precondition: seen(&live.metadata),
+    })
+}
+
+fn put(data: &mut Data, key: &str, value: &str) {
     data.insert(key.to_owned(), Value::String(STANDARD.encode(value)));
 }
 
-fn put_pair(data: &mut serde_json::Map<String, Value>, [cert, private_key, authority]: [&str; 3], pair: &CertificatePair) {
+fn put_pair(data: &mut Data, [cert, private_key, authority]: [&str; 3], pair: &CertificatePair) {
     put(data, cert, &pair.certificate);
     put(data, private_key, &pair.key);
     put(data, authority, &pair.authority);
-}
-
-fn object(subject: Subject<'_>, name: &str, data: &serde_json::Map<String, Value>) -> Value {
-    metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }))
 }
 
 /// Accounts of the servers: `js` for clients, `sys` for those who look after the servers. Text as Numaflow writes it.

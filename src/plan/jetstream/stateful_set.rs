@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +19,9 @@ const PID_DIR: &str = "/var/run/nats";
 const USER: i64 = 65532;
 /// Lame duck grace (10 s) and duration (120 s) and 20 s to shut down (nats-io/k8s issue 460).
 const GRACE_PERIOD: i64 = 150;
+
+/// Seconds that a pod must have been ready before the next one is rolled.
+const MIN_READY: u8 = 30;
 
 /// What the containers run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +78,8 @@ pub(in crate::plan) fn stateful_set(
         "spec": {
             // Retain: a deleted StatefulSet must never take the data with it. The finalizer deletes the claims.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
+            // Between two pods of a roll: a server answers before its streams have caught up (nats-server issue 4875).
+            "minReadySeconds": if spec.server_count() < 3 { 0 } else { MIN_READY },
             "podManagementPolicy": "Parallel",
             "replicas": spec.server_count(),
             "selector": { "matchLabels": metadata::labels(subject) },
@@ -101,11 +108,16 @@ pub(in crate::plan) fn stateful_set(
     object
 }
 
+/// Every label of the pods.
+pub(in crate::plan) fn pod_labels(subject: Subject<'_>) -> BTreeMap<String, String> {
+    let mut labels = subject.spec.pod.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    labels.extend(metadata::labels(subject));
+    labels
+}
+
 fn template(subject: Subject<'_>, images: &Images) -> Value {
     let pod = &subject.spec.pod;
-    let mut labels = pod.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
-    labels.extend(metadata::labels(subject));
-    let mut metadata = json!({ "labels": labels });
+    let mut metadata = json!({ "labels": pod_labels(subject) });
     if let Some(annotations) = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()) {
         metadata["annotations"] = json!(annotations);
     }
