@@ -39,7 +39,7 @@ use webhook::Webhook;
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(arguments.log_format);
     let mut stop = shutdown::on_signal().context("signals")?;
-    let (source, config) = Source::open(arguments.controller_config.clone())?;
+    let (source, config) = Source::open(arguments.controller_config.as_deref())?;
     let metrics_listener = endpoints::bind("--metrics-listen", arguments.metrics_listen).await?;
     let health_listener = endpoints::bind("--health-listen", arguments.health_listen).await?;
     let kube = connection::config(&arguments).await?;
@@ -109,7 +109,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     let work = async { tokio::try_join!(certificate, services).map(|_| ()) };
-    lead(held, work).await
+    Box::pin(lead(held, work)).await
 }
 
 /// Works as long as the Lease is ours, and frees it at the end.

@@ -95,11 +95,11 @@ pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 /// Services that one controller reconciles at once.
 pub const RECONCILES_AT_ONCE: usize = 8;
 /// One reconciliation with all that it waits for.
-pub const RECONCILE: Duration = Duration::from_secs(120);
+pub const RECONCILE: Duration = Duration::from_mins(2);
 /// After the first failure of a service; doubled with each further one.
 pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure of a service.
-pub const RETRY_MOST: Duration = Duration::from_secs(60);
+pub const RETRY_MOST: Duration = Duration::from_mins(1);
 /// After somebody was faster than we: the watch brings what they wrote within moments.
 pub const RETRY_CONFLICT: Duration = Duration::from_millis(200);
 /// What is under way has this long to end when the controller is told to stop; Kubernetes gives 30 s in all.
@@ -109,7 +109,7 @@ pub const CONFIG_LOOK: Duration = Duration::from_secs(5);
 /// Largest controller configuration, bytes (a `ConfigMap` holds at most 1 MiB).
 pub const CONFIG_FILE: u64 = 1024 * 1024;
 /// Between two looks at the webhook's certificate: a timer stands still while a machine is suspended.
-pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
+pub const CERTIFICATE_LOOK: Duration = Duration::from_mins(1);
 /// After the first failure to watch a kind; doubled with each further one.
 pub const WATCH_RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait after a failure to watch a kind; also between two questions whether a type is installed by now.

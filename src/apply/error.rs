@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::observe::in_words;
+use crate::plan::{ChildKind, Failure};
 
 /// What kind of failure it was; the word for metrics and events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,12 +47,24 @@ pub struct ApplyError {
     pub category: Category,
     /// Why it failed.
     pub why: String,
+    /// Kind of the object, where it was one of the service's.
+    pub kind: Option<ChildKind>,
 }
 
 impl ApplyError {
     /// The word for metrics and events.
     pub fn category(&self) -> &'static str {
         self.category.as_str()
+    }
+
+    /// What the status calls it.
+    pub fn failure(&self) -> Failure {
+        match self.kind {
+            Some(ChildKind::Secret) => Failure::Secrets,
+            Some(ChildKind::ConfigMap) => Failure::ConfigMap,
+            Some(ChildKind::Service) => Failure::Service,
+            _ => Failure::StatefulSet,
+        }
     }
 
     /// Whether the service only has to be looked at again: somebody was faster.
@@ -61,7 +74,12 @@ impl ApplyError {
 
     /// No answer in time.
     pub(super) fn timeout(attempted: String, limit: Duration) -> Self {
-        Self { attempted, category: Category::Timeout, why: format!("no answer of the API server within {} s", limit.as_secs()) }
+        Self {
+            attempted,
+            category: Category::Timeout,
+            why: format!("no answer of the API server within {} s", limit.as_secs()),
+            kind: None,
+        }
     }
 
     /// A failure of the client. `secret` keeps the API server's words back, which may repeat the object.
@@ -73,7 +91,7 @@ impl ApplyError {
             }
             other => in_words(other),
         };
-        Self { attempted, category, why }
+        Self { attempted, category, why, kind: None }
     }
 }
 

@@ -61,7 +61,8 @@ pub struct Outcome {
 pub async fn execute(client: &Client, service: &InterStepBufferService, plan: &Plan) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
     for action in &plan.actions {
-        outcome.carried.push(carry(client, service, action).await?);
+        let carried = carry(client, service, action).await.map_err(|error| ApplyError { kind: action.child(), ..error })?;
+        outcome.carried.push(carried);
     }
     Ok(outcome)
 }
@@ -151,8 +152,12 @@ async fn guarded_patch(
     let tests =
         tests.into_iter().filter_map(|(path, value)| value.as_ref().map(|value| json!({ "op": "test", "path": path, "value": value })));
     let patch = serde_json::from_value(tests.chain(operations).collect()).map(Patch::<()>::Json);
-    let patch =
-        patch.map_err(|error| ApplyError { attempted: target.attempt(verb), category: Category::Refused, why: error.to_string() })?;
+    let patch = patch.map_err(|error| ApplyError {
+        attempted: target.attempt(verb),
+        category: Category::Refused,
+        why: error.to_string(),
+        kind: None,
+    })?;
     let params = PatchParams { field_manager: Some(names::CHILDREN_MANAGER.to_owned()), ..PatchParams::default() };
     match send(client, target.attempt(verb), target.requests().patch(target.name, &params, &patch), secret).await {
         Ok(()) => Ok(()),
@@ -229,7 +234,10 @@ async fn send(
     let request = match request {
         Ok(request) => request,
         Err(error) => {
-            return Err(Failure { not_found: false, error: ApplyError { attempted, category: Category::Refused, why: error.to_string() } });
+            return Err(Failure {
+                not_found: false,
+                error: ApplyError { attempted, category: Category::Refused, why: error.to_string(), kind: None },
+            });
         }
     };
     match timeout(limits::API_REQUEST, client.request_text(request)).await {

@@ -98,5 +98,6 @@ pub(crate) fn draw(input: &Input<'_>, observed: &Observed) -> Result<Material, A
         attempted: format!("issue the certificates of interstepbufferservice {namespace}/{name}"),
         category: Category::Material,
         why: error.to_string(),
+        kind: Some(crate::plan::ChildKind::Secret),
     })
 }

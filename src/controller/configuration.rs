@@ -23,8 +23,8 @@ pub struct Source {
 impl Source {
     /// Reads the file that was named, or that at [`DEFAULT_PATH`] where there is one, or takes the built-in configuration. A file that was named must
     /// be there and be right; one that is mounted later is found later.
-    pub fn open(named: Option<PathBuf>) -> anyhow::Result<(Self, watch::Receiver<Arc<ControllerConfig>>)> {
-        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
+    pub fn open(named: Option<&Path>) -> anyhow::Result<(Self, watch::Receiver<Arc<ControllerConfig>>)> {
+        let path = named.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_path_buf);
         let text = if named.is_some() || path.exists() { Some(read(&path)?) } else { None };
         let config = match &text {
             Some(text) => parse(&path, text)?,
@@ -93,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("controller-config.yaml");
         std::fs::write(&path, "instance: blue\n").unwrap();
-        let (mut source, receiver) = Source::open(Some(path.clone())).unwrap();
+        let (mut source, receiver) = Source::open(Some(&path)).unwrap();
         assert_eq!(instance(&receiver), "blue");
         std::fs::write(&path, "instance: [\n").unwrap();
         let error = source.look().unwrap_err();
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_named_must_be_there() {
-        let Err(error) = Source::open(Some(PathBuf::from("/nonexistent/config.yaml"))) else { unreachable!("it is not there") };
+        let Err(error) = Source::open(Some(Path::new("/nonexistent/config.yaml"))) else { unreachable!("it is not there") };
         assert!(format!("{error:#}").starts_with("controller configuration /nonexistent/config.yaml: No such file"), "{error:#}");
     }
 }

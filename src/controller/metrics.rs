@@ -130,7 +130,7 @@ impl Metrics {
         self.certificate_end.set(end.as_duration().as_secs_f64());
     }
 
-    /// All of it, in the OpenMetrics text form.
+    /// All of it, in the text form of `OpenMetrics`.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.

@@ -109,11 +109,11 @@ mod tests {
         let (queue, now) = (Queue::default(), Instant::now());
         queue.add(key("a"), now + Duration::from_secs(30));
         queue.add(key("a"), now + Duration::from_secs(1));
-        queue.add(key("a"), now + Duration::from_secs(60));
+        queue.add(key("a"), now + Duration::from_mins(1));
         assert_eq!(queue.next().await, key("a"));
         assert_eq!(Instant::now() - now, Duration::from_secs(1));
         queue.done(&key("a"));
-        assert!(nothing(&queue, Duration::from_secs(600)).await);
+        assert!(nothing(&queue, Duration::from_mins(10)).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ mod tests {
     async fn an_earlier_wish_wakes_who_waits_for_a_later_one() {
         let queue = std::sync::Arc::new(Queue::default());
         let now = Instant::now();
-        queue.add(key("a"), now + Duration::from_secs(60));
+        queue.add(key("a"), now + Duration::from_mins(1));
         let waiting = tokio::spawn({
             let queue = queue.clone();
             async move { queue.next().await }

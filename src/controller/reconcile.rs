@@ -209,8 +209,20 @@ impl Reconciler {
         if self.say(key, error.to_string()) {
             let event = Event { type_: EventType::Warning, reason: "WriteFailed", note: error.to_string() };
             self.events.publish(&service.object_ref(&()), &event).await;
+            self.tell_of(service, error).await;
         }
         Ended::Failed { result: error.category(), retry }
+    }
+
+    /// Writes into the status that an object could not be written; where not even that can be done, log and event have told.
+    async fn tell_of(&self, service: &InterStepBufferService, error: &ApplyError) {
+        let config = Arc::clone(&self.config.borrow());
+        let input = Input { service, config: &config, now: Timestamp::now() };
+        let Some(action) = crate::plan::failed(&input, error.failure(), &error.to_string()) else { return };
+        let plan = Plan { actions: vec![action], ..Plan::default() };
+        if let Err(error) = apply::execute(&self.client, service, &plan).await {
+            tracing::debug!(%error, "the status could not be written either");
+        }
     }
 
     /// How long to wait after one more failure.

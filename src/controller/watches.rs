@@ -1,5 +1,4 @@
 use std::fmt::Debug;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -164,45 +163,42 @@ impl Starter<'_> {
 /// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. What fails is tried again with
 /// growing pauses of our own: kube's backoff starts anew with each list that is begun, so that a type that is not installed would be asked for every
 /// second.
-pub(super) fn follow<K>(
+pub(super) async fn follow<K>(
     what: &'static str,
     api: Api<K>,
     config: watcher::Config,
     writer: Writer<K>,
     thin: fn(&mut K),
     react: impl Fn(Seen<'_, K>) + Send + 'static,
-) -> impl Future<Output = ()> + Send + 'static
-where
+) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
 {
-    async move {
-        let mut events = pin!(watcher(api, config).modify(thin).reflect(writer));
-        let mut pause = limits::WATCH_RETRY_FIRST;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
-                Ok(Event::InitDone) => {
-                    pause = limits::WATCH_RETRY_FIRST;
-                    react(Seen::All);
+    let mut events = pin!(watcher(api, config).modify(thin).reflect(writer));
+    let mut pause = limits::WATCH_RETRY_FIRST;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
+            Ok(Event::InitDone) => {
+                pause = limits::WATCH_RETRY_FIRST;
+                react(Seen::All);
+            }
+            // The store takes them over at once when the last one came.
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
+                if not_installed(&error) {
+                    tracing::debug!(what, "not installed");
+                } else {
+                    tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
                 }
-                // The store takes them over at once when the last one came.
-                Ok(Event::Init | Event::InitApply(_)) => {}
-                Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
-                    if not_installed(&error) {
-                        tracing::debug!(what, "not installed");
-                    } else {
-                        tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
-                    }
-                    react(Seen::Failed(&error));
-                    sleep(pause).await;
-                    pause = (pause * 2).min(limits::WATCH_RETRY_MOST);
-                }
-                // A watch that ends, such as by an expired resourceVersion, is begun anew.
-                Err(error) => {
-                    tracing::debug!(what, %error, "a watch ended");
-                    sleep(limits::WATCH_RETRY_FIRST).await;
-                }
+                react(Seen::Failed(&error));
+                sleep(pause).await;
+                pause = (pause * 2).min(limits::WATCH_RETRY_MOST);
+            }
+            // A watch that ends, such as by an expired resourceVersion, is begun anew.
+            Err(error) => {
+                tracing::debug!(what, %error, "a watch ended");
+                sleep(limits::WATCH_RETRY_FIRST).await;
             }
         }
     }

@@ -30,7 +30,7 @@ pub async fn work(reconciler: Arc<Reconciler>, queue: Arc<Queue>, mut stop: watc
             (permit, key) = taken => {
                 let (reconciler, queue) = (Arc::clone(&reconciler), Arc::clone(&queue));
                 running.spawn(async move {
-                    one(&reconciler, &queue, key).await;
+                    Box::pin(one(&reconciler, &queue, key)).await;
                     drop(permit);
                 });
             }
@@ -45,7 +45,7 @@ pub async fn work(reconciler: Arc<Reconciler>, queue: Arc<Queue>, mut stop: watc
 /// One look; a panic in it is one failed look, counted, and never the end of the process.
 async fn one(reconciler: &Reconciler, queue: &Queue, key: Key) {
     let begun = Instant::now();
-    let looked = timeout(limits::RECONCILE, AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind()).await;
+    let looked = timeout(limits::RECONCILE, AssertUnwindSafe(Box::pin(reconciler.reconcile(&key))).catch_unwind()).await;
     let ended = match looked {
         Ok(Ok(ended)) => ended,
         Ok(Err(_)) => {

@@ -120,6 +120,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Kind of the object, where it is one that was made for the service.
+    pub fn child(&self) -> Option<ChildKind> {
+        match self {
+            Self::Create { kind, .. } | Self::Apply { kind, .. } | Self::Patch { kind, .. } | Self::Delete { kind, .. } => Some(*kind),
+            Self::SetFinalizers { .. } | Self::ApplyStatus { .. } => None,
+        }
+    }
+}
+
 /// One place of a JSON patch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {

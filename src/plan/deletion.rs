@@ -92,7 +92,7 @@ fn retains(stateful_set: &StatefulSet) -> bool {
 fn let_go(plan: &mut Plan, observed: &Observed) -> bool {
     fn one<K: kube::Resource>(plan: &mut Plan, kind: ChildKind, object: &Fact<Option<K>>) -> bool {
         let Fact::Known(object) = object else { return false };
-        let Some(metadata) = object.as_ref().map(|object| object.meta()) else { return true };
+        let Some(metadata) = object.as_ref().map(kube::Resource::meta) else { return true };
         if metadata.owner_references.as_ref().is_none_or(Vec::is_empty) {
             return true;
         }
