@@ -11,6 +11,7 @@ mod policy;
 mod replicas;
 mod service_type;
 mod settings;
+mod start_args;
 mod tls;
 mod version;
 
@@ -103,6 +104,7 @@ pub const ALL: &[&Rule] = &[
     &settings::SETTINGS,
     &settings::BUFFER_CONFIG,
     &persistence::PERSISTENCE,
+    &start_args::START_ARGS,
     &pod::CONTAINER_ENV,
     &service_type::TYPE_CHANGE,
     &encryption::ENCRYPTION_TOGGLE,

@@ -49,6 +49,14 @@ fn creating() {
         (jetstream(&json!({ "persistence": {} })), vec![]),
         (jetstream(&json!({ "persistence": { "volumeSize": "lots", "accessMode": "Any" } })), vec!["persistence", "persistence"]),
         (jetstream(&json!({ "persistence": { "volumeSize": 0 } })), vec!["persistence"]),
+        (
+            jetstream(&json!({ "startArgs": ["-D", "--debug", "-V", "--trace=true", "-VV", "-DV", "-DVV", "-T=false", "--logtime"] })),
+            vec![],
+        ),
+        (jetstream(&json!({ "startArgs": ["--store_dir", "/tmp"] })), vec!["start-args", "start-args"]),
+        (jetstream(&json!({ "startArgs": ["-sd=/tmp"] })), vec!["start-args"]),
+        (jetstream(&json!({ "startArgs": ["-c=/x"] })), vec!["start-args"]),
+        (jetstream(&json!({ "startArgs": ["-m=1", "-p=1", "-js=false", "--cluster_name=x", "---D", "-D=x", "D"] })), vec!["start-args"; 7]),
         (jetstream(&json!({ "containerTemplate": { "env": [{ "name": "JS_KEY", "value": "x" }] } })), vec!["container-env"]),
     ] {
         assert_eq!(denied(&create(&spec)), expected, "{spec}");

@@ -1,0 +1,41 @@
+//! Arguments of the NATS server.
+
+use super::{Asked, Level, Rule, Violation};
+
+/// Arguments only say what is logged.
+pub const START_ARGS: Rule = Rule {
+    name: "start-args",
+    level: Level::Deny,
+    summary: "spec.jetstream.startArgs holds only switches for logging: any other argument goes before the configuration, and could move the store off its volume.",
+    about_change: false,
+    check: start_args,
+};
+
+/// Names without their hyphens, as every release from 2.8 knows them (nats-server `server/opts.go`, `ConfigureOptions`); an argument that a release does
+/// not know ends the server.
+const SWITCHES: [&str; 9] = ["D", "debug", "V", "trace", "VV", "DV", "DVV", "T", "logtime"];
+
+fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
+    let arguments = asked.new.spec.jetstream.iter().flat_map(|jetstream| jetstream.start_args.iter().flatten());
+    let refused: std::collections::BTreeSet<_> = arguments.filter(|argument| !is_switch(argument)).collect();
+    // The message names the argument and not its place, so that one that was there before is known again wherever it stands.
+    refused
+        .into_iter()
+        .map(|argument| {
+            Violation::new(
+                "spec.jetstream.startArgs",
+                format!(
+                    "{argument:?} would hold instead of what the configuration says, and could move the store off its volume or stop the server; remove it \
+                     (taken are -D, --debug, -V, --trace, -VV, -DV, -DVV, -T, --logtime; sizes belong in spec.jetstream.settings)"
+                ),
+            )
+        })
+        .collect()
+}
+
+/// One or two hyphens are the same to Go's `flag`, and a switch takes its value only behind `=`.
+fn is_switch(argument: &str) -> bool {
+    let Some(name) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else { return false };
+    let name = name.strip_suffix("=true").or_else(|| name.strip_suffix("=false")).unwrap_or(name);
+    SWITCHES.contains(&name)
+}
