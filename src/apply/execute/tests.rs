@@ -1,5 +1,6 @@
 use super::*;
 use crate::observe::scripted::{Log, api_server, failure};
+use crate::plan::Place;
 
 fn service() -> InterStepBufferService {
     let mut service = InterStepBufferService::default();
@@ -31,6 +32,27 @@ fn lines(log: &Log) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_patch_sets_and_removes_single_places_of_the_object_that_was_seen() {
+    let (client, log) = api_server(|_| (200, json!({})));
+    let places = vec![
+        Place { pointer: "/data/auth".to_owned(), value: Some(json!("eA==")) },
+        Place { pointer: "/metadata/ownerReferences".to_owned(), value: None },
+    ];
+    let patch = Action::Patch { kind: ChildKind::Secret, name: "s".to_owned(), places, precondition: seen() };
+    execute(&client, &service(), &plan(vec![patch])).await.unwrap();
+    assert_eq!(lines(&log), ["PATCH /api/v1/namespaces/pl/secrets/s?&fieldManager=isbsvc-controller"]);
+    assert_eq!(
+        log.lock().unwrap()[0].body,
+        json!([
+            { "op": "test", "path": "/metadata/uid", "value": "u-1" },
+            { "op": "test", "path": "/metadata/resourceVersion", "value": "41" },
+            { "op": "add", "path": "/data/auth", "value": "eA==" },
+            { "op": "remove", "path": "/metadata/ownerReferences" },
+        ])
+    );
+}
+
+#[tokio::test]
 async fn every_action_is_one_request_in_order() {
     let (client, log) = api_server(|_| (200, json!({})));
     let actions = vec![
@@ -55,7 +77,7 @@ async fn every_action_is_one_request_in_order() {
     assert_eq!(
         lines(&log),
         [
-            format!("PATCH {isbsvc}?"),
+            format!("PATCH {isbsvc}?&fieldManager=isbsvc-controller"),
             "POST /api/v1/namespaces/pl/secrets?&fieldManager=isbsvc-controller".to_owned(),
             "PATCH /apis/apps/v1/namespaces/pl/statefulsets/isbsvc-default-js?&force=true&fieldManager=isbsvc-controller".to_owned(),
             "DELETE /api/v1/namespaces/pl/persistentvolumeclaims/c?".to_owned(),
