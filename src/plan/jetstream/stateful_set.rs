@@ -78,8 +78,6 @@ pub(in crate::plan) fn stateful_set(
         "spec": {
             // Retain: a deleted StatefulSet must never take the data with it. The finalizer deletes the claims.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
-            // Between two pods of a roll: a server answers before its streams have caught up (nats-server issue 4875).
-            "minReadySeconds": if spec.server_count() < 3 { 0 } else { MIN_READY },
             "podManagementPolicy": "Parallel",
             "replicas": spec.server_count(),
             "selector": { "matchLabels": metadata::labels(subject) },
@@ -88,6 +86,10 @@ pub(in crate::plan) fn stateful_set(
             "updateStrategy": { "type": "RollingUpdate" },
         },
     });
+    if spec.server_count() > 2 {
+        // Between two pods of a roll: a server answers before its streams have caught up (nats-server issue 4875).
+        body["spec"]["minReadySeconds"] = json!(MIN_READY);
+    }
     if let Some(persistence) = &spec.persistence {
         let mut claim = json!({
             "metadata": { "name": names::claim_template(subject.name()), "labels": metadata::labels(subject) },
