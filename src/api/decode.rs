@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::InterStepBufferService;
+use super::{InterStepBufferService, PodTemplate};
 
 /// The object is not an `InterStepBufferService` that we can read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +18,18 @@ pub struct DecodeError {
 pub fn decode(object: &Value) -> Result<InterStepBufferService, DecodeError> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let field = error.path().to_string();
-        DecodeError { field, message: error.into_inner().to_string() }
+        pod_field(object, &field).unwrap_or_else(|| DecodeError { field, message: error.into_inner().to_string() })
     })
+}
+
+/// The pods' fields stand in the service's own map (`#[serde(flatten)]`), so that serde names only the service: reads them alone to name the field.
+fn pod_field(object: &Value, service: &str) -> Option<DecodeError> {
+    if !["spec.jetstream", "spec.redis.native"].contains(&service) {
+        return None;
+    }
+    let fields = object.pointer(&format!("/{}", service.replace('.', "/"))).filter(|fields| fields.is_object())?;
+    let error = serde_path_to_error::deserialize::<_, PodTemplate>(fields).err()?;
+    Some(DecodeError { field: format!("{service}.{}", error.path()), message: error.into_inner().to_string() })
 }
 
 #[cfg(test)]
@@ -37,6 +47,19 @@ mod tests {
         let error = decode(&object(&json!({ "jetstream": { "version": "2.12.7", "encryption": "yes" } }))).unwrap_err();
         assert!(error.field.starts_with("spec.jetstream"), "{error}");
         assert!(error.message.contains("boolean"), "{error}");
+    }
+
+    #[test]
+    fn a_field_of_the_pods_is_named_as_well() {
+        for (spec, field) in [
+            (json!({ "jetstream": { "version": "2.12.7", "priority": "5" } }), "spec.jetstream.priority"),
+            (json!({ "jetstream": { "affinity": { "nodeAffinity": 1 } } }), "spec.jetstream.affinity.nodeAffinity"),
+            (json!({ "redis": { "native": { "tolerations": {} } } }), "spec.redis.native.tolerations"),
+            (json!({ "jetstream": 5 }), "spec.jetstream"),
+            (json!({ "redis": { "native": [] } }), "spec.redis.native"),
+        ] {
+            assert_eq!(decode(&object(&spec)).unwrap_err().field, field);
+        }
     }
 
     #[test]
