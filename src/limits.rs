@@ -9,6 +9,8 @@ pub const JETSTREAM_NAME: usize = 42;
 pub const REDIS_NAME: usize = 37;
 /// Largest `settings` or `bufferConfig` text, bytes; keeps the cost of CEL and the size of objects down.
 pub const EMBEDDED_TEXT: usize = 64 * 1024;
+/// Smallest volume of a server, bytes: NATS writes a stream in blocks of up to 8 MiB, and needs room for a second one before it deletes the first.
+pub const VOLUME: u64 = 16 * 1024 * 1024;
 /// Most servers of one service: NATS elects by majority, and beyond nine every write waits for five disks.
 pub const SERVERS: i32 = 9;
 

@@ -101,6 +101,7 @@ pub const ALL: &[&Rule] = &[
     &version::VERSION_FLOATING,
     &name::NAME_LENGTH,
     &replicas::REPLICAS,
+    &replicas::REPLICAS_EVEN,
     &settings::SETTINGS,
     &settings::BUFFER_CONFIG,
     &persistence::PERSISTENCE,

@@ -67,6 +67,36 @@ pub fn stream_config(defaults: &str, own: Option<&str>, servers: i32) -> Result<
     Ok(text)
 }
 
+/// What NATS would refuse of a service's own properties although each is right by itself. `None` where all can be created.
+pub fn stream_config_conflict(defaults: &str, own: &str, servers: i32) -> Option<ValueError> {
+    let (mut merged, own) = (parse(defaults).ok()?, parse(own).ok()?);
+    for (section, name) in [("stream", "stream"), ("otbucket", "otBucket"), ("procbucket", "procBucket")] {
+        let replicas: Option<i32> = own.get(section).and_then(|values| values.get("replicas")?.parse().ok());
+        // With fewer than three servers there is one replica, whatever was asked for.
+        if let Some(replicas) = replicas.filter(|replicas| servers >= 3 && *replicas > servers) {
+            return Some(ValueError {
+                key: format!("{name}.replicas"),
+                message: format!(
+                    "{replicas} needs as many servers, and the service has {servers}, so that nothing could be created; use 3"
+                ),
+            });
+        }
+    }
+    let stream = own.get("stream")?;
+    if !(stream.contains_key("duplicates") || stream.contains_key("maxage")) {
+        return None;
+    }
+    merged.entry("stream".to_owned()).or_default().extend(stream.clone());
+    let values = merged.get("stream")?;
+    let (duplicates, age) = (values.get("duplicates")?, values.get("maxage")?);
+    let (window, most) = (nanoseconds(duplicates)?, nanoseconds(age)?);
+    // An age of 0 is none.
+    (most > 0.0 && window > most).then(|| ValueError {
+        key: "stream.duplicates".to_owned(),
+        message: format!("{duplicates} is longer than stream.maxAge {age}, and NATS creates no such stream; use at most {age}"),
+    })
+}
+
 fn parse(text: &str) -> Result<Sections, ValueError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Sections::new());
@@ -115,19 +145,27 @@ fn scalar(value: &Value, form: Form) -> Result<String, String> {
     }
 }
 
-/// Go's `time.ParseDuration`, positive values only: one or more decimal numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m`, `h`.
 fn is_go_duration(text: &str) -> bool {
+    text != "0" && nanoseconds(text).is_some()
+}
+
+/// Go's `time.ParseDuration`, positive values only: 0, or one or more decimal numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m`, `h`.
+fn nanoseconds(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 6] = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+    if text == "0" {
+        return Some(0.0);
+    }
     let mut rest = text;
+    let mut sum = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
-        if digits == 0 || rest[..digits].parse::<f64>().is_err() {
-            return false;
-        }
+        let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let Some(unit) = ["ns", "us", "ms", "s", "m", "h"].iter().find(|unit| rest.starts_with(**unit)) else { return false };
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
         rest = &rest[unit.len()..];
+        sum += number * factor;
     }
-    !text.is_empty()
+    (!text.is_empty()).then_some(sum)
 }
 
 #[cfg(test)]
@@ -173,6 +211,28 @@ mod tests {
             ("stream: [", "bufferConfig"),
         ] {
             assert_eq!(merged(Some(bad), 3).expect_err(bad).key, name);
+        }
+    }
+
+    #[test]
+    fn what_nats_would_refuse_is_named() {
+        let conflict = |own: &str, servers| {
+            stream_config_conflict(&ControllerConfig::built_in().jetstream.buffer_config, own, servers).map(|error| error.key)
+        };
+        for (own, servers, key) in [
+            ("stream:\n  replicas: 5\n", 3, Some("stream.replicas")),
+            ("stream:\n  replicas: 5\n", 4, Some("stream.replicas")),
+            ("stream:\n  replicas: 5\n", 5, None),
+            ("stream:\n  replicas: 5\n", 1, None),
+            ("otBucket:\n  replicas: 4\n", 3, Some("otBucket.replicas")),
+            ("procBucket:\n  replicas: 4\n", 3, Some("procBucket.replicas")),
+            ("stream:\n  duplicates: 73h\n", 3, Some("stream.duplicates")),
+            ("stream:\n  duplicates: 72h\n", 3, None),
+            ("stream:\n  duplicates: 1h30m\n  maxAge: 90m\n", 3, None),
+            ("stream:\n  maxAge: 59s\n", 3, Some("stream.duplicates")),
+            ("stream:\n  maxAge: 0\n  duplicates: 100h\n", 3, None),
+        ] {
+            assert_eq!(conflict(own, servers).as_deref(), key, "{own} {servers}");
         }
     }
 }

@@ -49,19 +49,16 @@ fn whole(value: f64) -> Option<u64> {
     (value.is_finite() && (0.0..1.8e19).contains(&value)).then_some(value as u64)
 }
 
+/// Kubernetes' own grammar (apimachinery `resource.ParseQuantity`): a sign, digits with at most one point, and then either a suffix or an exponent.
 fn quantity(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let number_end = text
-        .char_indices()
-        .find(|(at, c)| {
-            let exponent =
-                matches!(c, 'e' | 'E') && text[at + 1..].starts_with(|next: char| next.is_ascii_digit() || next == '-' || next == '+');
-            let sign_of_exponent = matches!(c, '-' | '+') && text[..*at].ends_with(['e', 'E']);
-            !(c.is_ascii_digit() || *c == '.' || exponent || sign_of_exponent)
-        })
-        .map_or(text.len(), |(at, _)| at);
-    let (number, suffix) = text.split_at(number_end);
-    let number: f64 = number.parse().ok()?;
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number_end = unsigned.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(number_end);
+    let magnitude: f64 = number.parse().ok()?;
+    let number = if text.starts_with('-') { -magnitude } else { magnitude };
+    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).filter(|exponent| !exponent.is_empty()) {
+        return exponent.parse().ok().map(|exponent| number * 10_f64.powi(exponent));
+    }
     let factor = match suffix {
         "n" => 1e-9,
         "u" => 1e-6,
@@ -106,8 +103,14 @@ mod tests {
         assert_eq!(quantity_bytes("20Gi"), quantity_bytes("20480Mi"));
         assert_eq!(quantity_bytes("1e3"), Some(1000));
         assert_eq!(quantity_bytes("1E"), Some(1_000_000_000_000_000_000));
+        assert_eq!(quantity_bytes("1E3"), Some(1000));
+        assert_eq!(quantity_bytes("1e+3"), Some(1000));
+        assert_eq!(quantity_bytes("+1Ki"), Some(1024));
         assert_eq!(quantity_bytes("0.5Gi"), Some(1 << 29));
-        for bad in ["", "Gi", "20GB", "-1Gi", "lots"] {
+        assert_eq!(quantity_thousandths("20m"), Some(20));
+        for bad in
+            ["", ".", "Gi", "20GB", "-1Gi", "+-1", "lots", " 20Gi", "20Gi ", "20 Gi", "1e3Gi", "1e3k", "1e", "1e1.5", "1.2.3", "inf", "NaN"]
+        {
             assert_eq!(quantity_bytes(bad), None, "{bad}");
         }
     }

@@ -3,12 +3,13 @@
 use super::{Asked, Level, Rule, Violation, change};
 use crate::api::Persistence;
 use crate::controller_config::quantity_bytes;
+use crate::limits;
 
 /// The volumes can be made.
 pub const PERSISTENCE: Rule = Rule {
     name: "persistence",
     level: Level::Deny,
-    summary: "The size of a volume is a quantity of bytes above zero, and its access mode is one that Kubernetes knows.",
+    summary: "The size of a volume is a quantity of at least 16Mi, and its access mode is one that Kubernetes knows and that can be written to.",
     about_change: false,
     check: valid,
 };
@@ -29,12 +30,14 @@ fn valid(asked: &Asked<'_>) -> Vec<Violation> {
     };
     let mut found = Vec::new();
     let size = persistence.volume_size();
-    if quantity_bytes(&size).is_none_or(|bytes| bytes == 0) {
-        found.push(Violation::new(
-            "spec.jetstream.persistence.volumeSize",
-            format!("{size:?} is not a size; write a quantity such as 20Gi"),
-        ));
-    }
+    let fault = match quantity_bytes(&size) {
+        None => Some(format!("{size:?} is not a size; write a quantity such as 20Gi")),
+        Some(bytes) if bytes < limits::VOLUME => {
+            Some(format!("{size:?} is {bytes} bytes, and NATS needs 16Mi for two blocks of a single stream; write a quantity such as 20Gi"))
+        }
+        Some(_) => None,
+    };
+    found.extend(fault.map(|message| Violation::new("spec.jetstream.persistence.volumeSize", message)));
     let mode = persistence.access_mode();
     if !ACCESS_MODES.contains(&mode) {
         found.push(Violation::new("spec.jetstream.persistence.accessMode", format!("{mode:?} is not known; use ReadWriteOnce")));

@@ -9,9 +9,17 @@ const FIELD: &str = "spec.jetstream.replicas";
 pub const REPLICAS: Rule = Rule {
     name: "replicas",
     level: Level::Deny,
-    summary: "A JetStream service has 1 server, or an odd number from 3: two have no more quorum than one.",
+    summary: "A JetStream service has 1 server, or from 3 to 9: two have no more quorum than one.",
     about_change: false,
     check: replicas,
+};
+/// The number is odd.
+pub const REPLICAS_EVEN: Rule = Rule {
+    name: "replicas-even",
+    level: Level::Warn,
+    summary: "The number of servers is odd: one more than an odd number tolerates no more losses.",
+    about_change: false,
+    check: even,
 };
 /// Servers are not taken away.
 pub const REPLICAS_SHRINK: Rule = Rule {
@@ -39,6 +47,19 @@ fn replicas(asked: &Asked<'_>) -> Vec<Violation> {
             vec![Violation::new(
                 FIELD,
                 format!("{count} servers make every election slower and no stream safer; use 3 or 5, at most {}", limits::SERVERS),
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn even(asked: &Asked<'_>) -> Vec<Violation> {
+    match asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.replicas) {
+        Some(count) if (4..=limits::SERVERS).contains(&count) && count % 2 == 0 => {
+            let less = count - 1;
+            vec![Violation::new(
+                FIELD,
+                format!("{count} servers tolerate no more losses than {less}; use an odd number, such as {}", count + 1),
             )]
         }
         _ => Vec::new(),

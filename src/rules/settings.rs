@@ -1,7 +1,7 @@
 //! The texts that are merged over the controller configuration's.
 
 use super::{Asked, Level, Rule, Violation};
-use crate::controller_config::{Settings, stream_config};
+use crate::controller_config::{Settings, stream_config, stream_config_conflict};
 use crate::limits;
 
 /// The NATS settings can be used.
@@ -16,7 +16,7 @@ pub const SETTINGS: Rule = Rule {
 pub const BUFFER_CONFIG: Rule = Rule {
     name: "buffer-config",
     level: Level::Deny,
-    summary: "spec.jetstream.bufferConfig is YAML with known properties of streams, consumers and buckets.",
+    summary: "spec.jetstream.bufferConfig is YAML with known properties of streams, consumers and buckets, and NATS can create what it says.",
     about_change: false,
     check: buffer_config,
 };
@@ -45,8 +45,7 @@ fn buffer_config(asked: &Asked<'_>) -> Vec<Violation> {
     if let Some(violation) = too_long(FIELD, text) {
         return vec![violation];
     }
-    match stream_config(&asked.config.jetstream.buffer_config, Some(text), jetstream.server_count()) {
-        Ok(_) => Vec::new(),
-        Err(error) => vec![Violation::new(FIELD, error.to_string())],
-    }
+    let (defaults, servers) = (&asked.config.jetstream.buffer_config, jetstream.server_count());
+    let fault = stream_config(defaults, Some(text), servers).err().or_else(|| stream_config_conflict(defaults, text, servers));
+    fault.map(|error| Violation::new(FIELD, error.to_string())).into_iter().collect()
 }

@@ -46,9 +46,17 @@ fn creating() {
         (jetstream(&json!({ "settings": "store_dir: /tmp" })), vec!["settings"]),
         (jetstream(&json!({ "bufferConfig": "stream:\n  maxMsgs: 1\n" })), vec![]),
         (jetstream(&json!({ "bufferConfig": "stream:\n  maxMessages: 1\n" })), vec!["buffer-config"]),
+        (jetstream(&json!({ "bufferConfig": "stream:\n  replicas: 5\n" })), vec!["buffer-config"]),
+        (jetstream(&json!({ "bufferConfig": "otBucket:\n  replicas: 5\n", "replicas": 5 })), vec![]),
+        (jetstream(&json!({ "bufferConfig": "stream:\n  duplicates: 73h\n" })), vec!["buffer-config"]),
         (jetstream(&json!({ "persistence": {} })), vec![]),
         (jetstream(&json!({ "persistence": { "volumeSize": "lots", "accessMode": "Any" } })), vec!["persistence", "persistence"]),
         (jetstream(&json!({ "persistence": { "volumeSize": 0 } })), vec!["persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": " 20Gi" } })), vec!["persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": "1e3Gi" } })), vec!["persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": "20m" } })), vec!["persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": "15Mi" } })), vec!["persistence"]),
+        (jetstream(&json!({ "persistence": { "volumeSize": "16Mi" } })), vec![]),
         (
             jetstream(&json!({ "startArgs": ["-D", "--debug", "-V", "--trace=true", "-VV", "-DV", "-DVV", "-T=false", "--logtime"] })),
             vec![],
@@ -68,6 +76,19 @@ fn latest_is_a_warning_that_names_a_fixed_version() {
     let findings = create(&jetstream(&json!({ "version": "latest" })));
     assert!(matches!(findings.as_slice(), [Finding { rule: "version-floating", level: Level::Warn, .. }]), "{findings:?}");
     assert!(findings[0].message.contains("2.12.7"));
+}
+
+#[test]
+fn an_even_number_of_servers_is_a_warning() {
+    for count in 4..=9 {
+        let findings = create(&jetstream(&json!({ "replicas": count })));
+        assert_eq!(
+            findings.iter().any(|finding| finding.rule == "replicas-even" && finding.level == Level::Warn),
+            count % 2 == 0,
+            "{count}"
+        );
+        assert_eq!(denied(&findings), Vec::<&str>::new());
+    }
 }
 
 #[test]
