@@ -188,8 +188,11 @@ pub(super) async fn follow<K>(
             Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
                 if not_installed(&error) {
                     tracing::debug!(what, "not installed");
-                } else {
+                } else if matches!(error, kube::Error::Api(_)) || what == names::PLURAL {
                     tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
+                } else {
+                    // An API server that is not reached is said once for all kinds.
+                    tracing::debug!(what, why = in_words(&error), "cannot be watched; trying again");
                 }
                 react(Seen::Failed(&error));
                 sleep(pause).await;
