@@ -81,16 +81,14 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
     wait("the definition to be established", Duration::from_mins(1), Duration::from_millis(200), || {
         Ok(kubectl.output(&established).is_ok_and(|said| said == "True"))
     })?;
-    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}", images.prefix, images.tag));
-    let mut yaml = kubectl.output(&["kustomize", "manifests"])?;
-    for program in ["isbsvc-controller", "isbsvc-webhook"] {
-        yaml = yaml.replace(&format!("image: {program}"), &format!("image: {}{program}:{}", images.prefix, images.tag));
-    }
-    kubectl.apply(&yaml)?;
+    let there = kubectl.output(&["get", "-n", NAMESPACE, "deployment/isbsvc-controller"]).is_ok();
     if let Some(config) = config {
+        // Before the pods, so that they never run by the built-in configuration.
+        show("kubectl apply -f manifests/controller/namespace.yaml");
+        kubectl.run(&["apply", "-f", "manifests/controller/namespace.yaml"])?;
         show(&format!(
             "kubectl create configmap numaflow-controller-config -n {NAMESPACE} --from-file=controller-config.yaml={}",
-            config.display()
+            config.strip_prefix(repository::root()).unwrap_or(config).display()
         ));
         let from = format!("--from-file=controller-config.yaml={}", config.display());
         let yaml = kubectl.output(&[
@@ -106,8 +104,16 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
         ])?;
         kubectl.apply(&yaml)?;
     }
-    // Pods that were there already run the image of that tag that they started with; a new one has the same name.
-    kubectl.run(&["rollout", "restart", "-n", NAMESPACE, "deployment/isbsvc-controller", "deployment/isbsvc-webhook"])?;
+    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}", images.prefix, images.tag));
+    let mut yaml = kubectl.output(&["kustomize", "manifests"])?;
+    for program in ["isbsvc-controller", "isbsvc-webhook"] {
+        yaml = yaml.replace(&format!("image: {program}"), &format!("image: {}{program}:{}", images.prefix, images.tag));
+    }
+    kubectl.apply(&yaml)?;
+    if there {
+        // Pods that were there already run the image of that tag that they started with; a new one has the same name.
+        kubectl.run(&["rollout", "restart", "-n", NAMESPACE, "deployment/isbsvc-controller", "deployment/isbsvc-webhook"])?;
+    }
     for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {
         show(&format!("kubectl rollout status -n {NAMESPACE} {deployment}"));
         kubectl.run(&["rollout", "status", "-n", NAMESPACE, deployment, "--timeout=180s"])?;

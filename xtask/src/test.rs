@@ -1,6 +1,5 @@
 //! `cargo xtask test`: format, lints, and every test.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -157,5 +156,5 @@ fn on_a_cluster(keep: bool) -> Result<()> {
 
 /// The controller configuration that names the images of the local cluster.
 pub fn local_config() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/controller-config.yaml")
+    repository::root().join("xtask/cluster/controller-config.yaml")
 }
