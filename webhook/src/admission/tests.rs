@@ -168,6 +168,9 @@ fn a_spec_that_cannot_be_read_is_refused_by_its_field() {
     for (spec, field) in [
         ("jetstream: { version: 2.10.29, encryption: \"yes\" }", "spec.jetstream.encryption"),
         ("jetstream: { version: 2.10.29, replicas: many }", "spec.jetstream.replicas"),
+        ("jetstream: { version: 2.10.29, priority: \"5\" }", "spec.jetstream.priority"),
+        ("jetstream: { version: 2.10.29, affinity: { nodeAffinity: 1 } }", "spec.jetstream.affinity.nodeAffinity"),
+        ("redis: { native: { version: 7.0.11, tolerations: {} } }", "spec.redis.native.tolerations"),
         ("jetstream: 5", "spec.jetstream"),
     ] {
         let response = create(Question::Validate, &service(spec));
@@ -187,12 +190,70 @@ fn an_object_without_a_spec_is_refused_by_that_name() {
 
 #[test]
 fn an_old_field_that_cannot_be_read_can_be_mended_and_hides_no_other_change() {
-    let old = "jetstream: { version: 2.10.29, metrics: 1, replicas: many }";
-    let response = update(old, "jetstream: { version: 2.10.29, replicas: 3 }");
+    for unreadable in [
+        "containerTemplate: 1",
+        "affinity: { nodeAffinity: 1 }",
+        "tolerations: {}",
+        "priority: \"5\"",
+        "priority: \"5\", tolerations: 1, dnsPolicy: 1",
+    ] {
+        let old = format!("jetstream: {{ version: 2.10.29, metrics: 1, replicas: 3, persistence: {{}}, {unreadable} }}");
+        let response = update(&old, "jetstream: { version: 2.10.29, replicas: 3, persistence: {} }");
+        assert_eq!(response["allowed"], true, "{response}");
+        assert!(response["warnings"][0].as_str().unwrap().contains("the old value cannot be read"), "{response}");
+        for (change, rule) in [
+            ("persistence: {}, replicas: 3, encryption: true", "encryption-toggle"),
+            ("persistence: {}, replicas: 3, tls: true", "tls-toggle"),
+            ("replicas: 3", "persistence-change"),
+            ("persistence: {}, replicas: 1", "replicas-cluster-switch"),
+        ] {
+            let response = update(&old, &format!("jetstream: {{ version: 2.10.29, {change} }}"));
+            assert_eq!(response["auditAnnotations"]["denied-by"], rule, "{unreadable}: {response}");
+        }
+        let response = update(&old, "redis: { external: { url: \"a:6379\" } }");
+        assert_eq!(response["auditAnnotations"]["denied-by"], "type-change", "{unreadable}: {response}");
+    }
+}
+
+#[test]
+fn a_guarded_field_that_cannot_be_read_may_only_be_put_in_its_right_form() {
+    for (old, new, field) in [
+        ("replicas: \"3\"", "replicas: 3", None),
+        ("replicas: \"5\"", "replicas: 3", Some("spec.jetstream.replicas")),
+        ("replicas: many", "replicas: 3", Some("spec.jetstream.replicas")),
+        ("encryption: \"true\"", "encryption: true", None),
+        ("encryption: \"true\"", "encryption: false", Some("spec.jetstream.encryption")),
+        ("tls: \"true\"", "priority: 5", Some("spec.jetstream.tls")),
+        ("settings: 5", "settings: \"max_payload: 5\"", Some("spec.jetstream.settings")),
+        ("persistence: { storageClassName: 5 }", "persistence: { storageClassName: \"5\" }", None),
+        ("persistence: { storageClassName: 5 }", "persistence: { storageClassName: \"6\" }", Some("spec.jetstream.persistence")),
+        ("persistence: 5", "tls: false", Some("spec.jetstream.persistence")),
+    ] {
+        let service = |fields: &str| format!("jetstream: {{ version: 2.10.29, {fields} }}");
+        let response = update(&service(old), &service(new));
+        assert_eq!(response["allowed"], field.is_none(), "{old} {new}: {response}");
+        if let Some(field) = field {
+            let causes = response["status"]["details"]["causes"].as_array().unwrap();
+            assert_eq!((&response["status"]["code"], causes.len(), &causes[0]["field"]), (&json!(422), 1, &json!(field)), "{response}");
+        }
+    }
+}
+
+#[test]
+fn a_type_that_cannot_be_read_does_not_change() {
+    for (old, new) in [
+        ("jetstream: 5", "jetstream: { version: 2.10.29 }"),
+        ("jetstream: 5", "redis: { external: { url: \"a:6379\" } }"),
+        ("redis: 5", "jetstream: { version: 2.10.29 }"),
+        ("redis: { native: 5 }", "redis: { external: { url: \"a:6379\" } }"),
+        ("redis: { native: { version: \"7\", priority: \"5\" } }", "redis: { external: { url: \"a:6379\" } }"),
+        ("5", "jetstream: { version: 2.10.29 }"),
+    ] {
+        let response = update(old, new);
+        assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(422)), "{old} -> {new}: {response}");
+    }
+    let response = update("redis: { native: { version: \"7\", priority: \"5\" } }", "redis: { native: { version: \"7\", priority: 5 } }");
     assert_eq!(response["allowed"], true, "{response}");
-    assert!(response["warnings"][0].as_str().unwrap().starts_with("spec.jetstream.replicas: the old value cannot be read"), "{response}");
-    let response = update(old, "jetstream: { version: 2.10.29, replicas: 3, encryption: true }");
-    assert_eq!(response["auditAnnotations"]["denied-by"], "encryption-toggle");
 }
 
 #[test]

@@ -9,17 +9,29 @@ use super::review::Request;
 
 /// Name under which an object that cannot be read is refused.
 const READABLE: &str = "readable";
-/// Most fields of an old object that are left aside because they cannot be read.
-const LEFT_ASIDE: usize = 8;
+/// Most fields of an old object that are left aside because they cannot be read: more than a service has.
+const LEFT_ASIDE: usize = 32;
+/// What a rule about a change compares. Where the old value cannot be read, only the text can say whether it changed.
+const GUARDED: [&str; 6] = [
+    "/spec/jetstream/encryption",
+    "/spec/jetstream/tls",
+    "/spec/jetstream/persistence",
+    "/spec/jetstream/replicas",
+    "/spec/jetstream/version",
+    "/spec/jetstream/settings",
+];
+/// The types of a service, of which one is there and stays.
+const TYPES: [&str; 4] = ["/spec/jetstream", "/spec/redis", "/spec/redis/native", "/spec/redis/external"];
 
 /// Asks the rules about the object as it would be, whether or not the defaults were filled in before.
 pub(super) fn answer(request: Request, measure: &Measure) -> Answer {
     let Some(object) = request.object else { return Answer::bad_request("the request holds no object".to_owned()) };
-    let new = match decode(&prepared(object)) {
+    let object = prepared(object);
+    let new = match decode(&object) {
         Ok(new) => new,
         Err(error) => return Answer::invalid(&request.name, &[unreadable(&error, Level::Deny, "")]),
     };
-    let (old, mut findings) = request.old_object.map_or_else(|| (None, Vec::new()), |old| read_old(prepared(old)));
+    let (old, mut findings) = request.old_object.map_or_else(|| (None, Vec::new()), |old| read_old(prepared(old), &object));
     findings.extend(rules::check(rules::Request { new: &new, old: old.as_ref() }, &measure.config, &measure.policy));
 
     let (denials, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Deny);
@@ -39,22 +51,75 @@ fn prepared(mut object: Value) -> Value {
     object
 }
 
-/// Reads the object as it is. One that was stored before this webhook looked may hold fields that cannot be read; those are left aside, and said, so
-/// that it can be mended and all its other fields still are compared.
-fn read_old(mut object: Value) -> (Option<InterStepBufferService>, Vec<Finding>) {
+/// Reads the object as it is. One that was stored before this webhook looked may hold fields that cannot be read. Those that no rule compares are left
+/// aside, and said, so that the object can be mended and all its other fields still are compared. A guarded one may only go on saying what it said:
+/// nobody knows what else its change would do to the service that runs.
+fn read_old(mut old: Value, new: &Value) -> (Option<InterStepBufferService>, Vec<Finding>) {
     let mut findings = Vec::new();
     for _ in 0..LEFT_ASIDE {
-        match decode(&object) {
+        let error = match decode(&old) {
             Ok(old) => return (Some(old), findings),
-            Err(error) => {
-                findings.push(unreadable(&error, Level::Warn, "the old value cannot be read, so that its change was not checked: "));
-                if !remove(&mut object, &error.field) {
-                    break;
-                }
-            }
+            Err(error) => error,
+        };
+        let Some(pointer) = pointer(&old, &error.field) else { break };
+        if is_guarded(&pointer) {
+            findings.extend(changed_below(&pointer, &old, new));
+            // Taken as it will be, it is no change to the rules, which then say nothing of what was just said.
+            replace(&mut old, &pointer, new.pointer(&pointer));
+        } else {
+            findings.push(unreadable(&error, Level::Warn, "the old value cannot be read, so that its change was not checked: "));
+            replace(&mut old, &pointer, None);
         }
     }
+    findings.extend(changed_below("", &old, new));
     (None, findings)
+}
+
+/// Whether a rule compares what the pointer leads to, or something in it.
+fn is_guarded(pointer: &str) -> bool {
+    GUARDED.iter().chain(&TYPES).any(|guarded| is_below(guarded, pointer))
+}
+
+fn is_below(one: &str, other: &str) -> bool {
+    one.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A refusal for each guarded field at or below the pointer that does not say what it said.
+fn changed_below(pointer: &str, old: &Value, new: &Value) -> Vec<Finding> {
+    let differs = |guarded: &&&str| {
+        let (was, wanted) = (given(old.pointer(guarded)), given(new.pointer(guarded)));
+        if TYPES.contains(*guarded) { was.is_some() != wanted.is_some() } else { !says_the_same(was, wanted) }
+    };
+    let changed = GUARDED.iter().chain(&TYPES).filter(|guarded| is_below(guarded, pointer)).filter(differs);
+    let finding = |guarded: &&str| {
+        Finding {
+        rule: READABLE,
+        level: Level::Deny,
+        field: guarded.trim_start_matches('/').replace('/', "."),
+        message: "the old value cannot be read, so that nobody can tell what its change does to the live service; write what it says in its right form, or \
+                  delete the Pipelines that use the service, then the service, and create them anew"
+            .to_owned(),
+    }
+    };
+    changed.map(finding).collect()
+}
+
+fn given(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| !value.is_null())
+}
+
+/// Whether two values are the same but for their form: `"3"` and `3`, and what is null and what is absent.
+fn says_the_same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (given(one), given(other)) {
+        (None, None) => true,
+        (Some(Value::Object(one)), Some(Value::Object(other))) => {
+            one.keys().chain(other.keys()).all(|key| says_the_same(one.get(key), other.get(key)))
+        }
+        (Some(one), Some(other)) => {
+            one.as_str().map_or_else(|| one.to_string(), str::to_owned) == other.as_str().map_or_else(|| other.to_string(), str::to_owned)
+        }
+        _ => false,
+    }
 }
 
 fn unreadable(error: &DecodeError, level: Level, before: &str) -> Finding {
@@ -64,13 +129,32 @@ fn unreadable(error: &DecodeError, level: Level, before: &str) -> Finding {
     Finding { rule: READABLE, level, field, message: format!("{before}{}", error.message) }
 }
 
-/// Takes out the field of the spec that a path such as `spec.jetstream.affinity.podAffinity` leads into: `/spec/jetstream/affinity`.
-fn remove(object: &mut Value, path: &str) -> bool {
+/// The field of a service that a path such as `spec.jetstream.affinity.podAffinity` leads into: `/spec/jetstream/affinity`. As much of it as there is.
+fn pointer(object: &Value, path: &str) -> Option<String> {
     let mut names = path.split('.').map(|name| name.split('[').next().unwrap_or_default());
-    let (Some("spec"), Some(service)) = (names.next(), names.next()) else { return false };
-    let Some(Value::Object(spec)) = object.get_mut("spec") else { return false };
-    match (names.next(), spec.get_mut(service)) {
-        (Some(field), Some(Value::Object(fields))) => fields.remove(field).is_some(),
-        _ => spec.remove(service).is_some(),
+    if names.next() != Some("spec") {
+        return None;
+    }
+    let mut pointer = "/spec".to_owned();
+    let mut deepest = 2;
+    for name in names {
+        let next = format!("{pointer}/{name}");
+        if deepest == 0 || object.pointer(&next).is_none() {
+            break;
+        }
+        // Redis has its types one level below.
+        deepest = if next == "/spec/redis" { 2 } else { deepest - 1 };
+        pointer = next;
+    }
+    (pointer != "/spec").then_some(pointer)
+}
+
+fn replace(object: &mut Value, pointer: &str, with: Option<&Value>) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    if let Some(Value::Object(fields)) = object.pointer_mut(parent) {
+        match with {
+            Some(value) => fields.insert(name.to_owned(), value.clone()),
+            None => fields.remove(name),
+        };
     }
 }
