@@ -3,6 +3,7 @@ use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use super::InterStepBufferService;
+use crate::limits;
 
 /// The resource's definition, as it is in `manifests/crd/`.
 ///
@@ -108,6 +109,29 @@ fn add_bounds(schema: &mut Value) {
         args.remove("maxLength");
         args.insert("maxItems".to_owned(), json!(64));
     }
+    // 2 is left to the rule `replicas`, which says why; Redis counts less than 3 as 3.
+    if let Some(replicas) = services.get_mut("jetstream").and_then(|service| service.pointer_mut("/properties/replicas")) {
+        replicas["minimum"] = json!(1);
+        replicas["maximum"] = json!(limits::SERVERS);
+    }
+    for service in services.values_mut() {
+        bound_by_name(service);
+    }
+}
+
+/// What Kubernetes itself takes in the fields that become part of its own objects; there, a wrong one would only show once pods are to be made.
+fn bound_by_name(schema: &mut Value) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (name, property) in properties {
+        match name.as_str() {
+            "accessMode" => property["enum"] = json!(["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]),
+            "imagePullPolicy" => property["enum"] = json!(["Always", "IfNotPresent", "Never"]),
+            "dnsPolicy" => property["enum"] = json!(["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+            "initialDelaySeconds" => property["minimum"] = json!(0),
+            "periodSeconds" | "timeoutSeconds" | "failureThreshold" | "successThreshold" => property["minimum"] = json!(1),
+            _ => bound_by_name(property),
+        }
+    }
 }
 
 /// The rules that hold for everyone, always (DESIGN.md, "Where a rule lives").
@@ -165,6 +189,26 @@ mod tests {
             assert_eq!(schema(path)["x-kubernetes-int-or-string"], json!(true), "{path}");
         }
         assert_eq!(schema("jetstream/properties/replicas")["default"], json!(3));
+    }
+
+    #[test]
+    fn what_kubernetes_would_refuse_is_bounded() {
+        let crd = crd();
+        let schema = |path: &str| {
+            crd.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{path}")).cloned().unwrap_or_default()
+        };
+        let replicas = schema("jetstream/properties/replicas");
+        assert_eq!((&replicas["minimum"], &replicas["maximum"]), (&json!(1), &json!(9)));
+        for service in ["jetstream", "redis/properties/native"] {
+            assert_eq!(schema(&format!("{service}/properties/persistence/properties/accessMode/enum")).as_array().map(Vec::len), Some(4));
+            assert_eq!(schema(&format!("{service}/properties/dnsPolicy/enum")).as_array().map(Vec::len), Some(4));
+            let container = format!("{service}/properties/metricsContainerTemplate/properties");
+            assert_eq!(schema(&format!("{container}/imagePullPolicy/enum")), json!(["Always", "IfNotPresent", "Never"]));
+            assert_eq!(schema(&format!("{container}/livenessProbe/properties/initialDelaySeconds/minimum")), json!(0));
+            for number in ["periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold"] {
+                assert_eq!(schema(&format!("{container}/readinessProbe/properties/{number}/minimum")), json!(1), "{number}");
+            }
+        }
     }
 
     #[test]

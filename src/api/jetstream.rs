@@ -11,7 +11,7 @@ pub struct JetStreamBufferService {
     /// Version, one of those listed in the controller configuration. Required; use a fixed one, not `latest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Number of servers: 1, or an odd number from 3.
+    /// Number of servers: 1, or from 3 to 9, best an odd number: one more tolerates no more losses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default = "default_replicas")]
     pub replicas: Option<i32>,
