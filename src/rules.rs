@@ -113,6 +113,8 @@ pub const ALL: &[&Rule] = &[
     &persistence::PERSISTENCE_CHANGE,
     &replicas::REPLICAS_SHRINK,
     &replicas::REPLICAS_CLUSTER_SWITCH,
+    &settings::PAYLOAD_SHRINK,
+    &settings::STORE_CHANGE,
     &version::VERSION_DOWNGRADE,
     &instance::INSTANCE_CHANGE,
 ];

@@ -22,8 +22,29 @@ const KEYS: [&str; 3] = ["max_payload", "max_memory_store", "max_file_store"];
 impl Settings {
     /// Merges a service's own text over that of the controller configuration; a key that is given alone keeps all others.
     pub fn merged(defaults: &str, own: Option<&str>) -> Result<Self, ValueError> {
-        let mut merged = parse(defaults)?;
-        let own = own.map(parse).transpose()?.unwrap_or_default();
+        Self::of(parse(defaults)?, own.map(parse).transpose()?.unwrap_or_default())
+    }
+
+    /// What a service runs with whose text was taken before these rules were asked: as [`Self::merged`], but what cannot be used is left out, as the
+    /// reference does. `None` where the controller configuration itself cannot be used.
+    pub fn merged_where_usable(defaults: &str, own: Option<&str>) -> Option<Self> {
+        let own = own.and_then(|text| read(text).ok()).unwrap_or_default();
+        let usable = own.iter().filter_map(|(key, value)| size(key, value).ok()).collect();
+        Self::of(parse(defaults).ok()?, usable).ok()
+    }
+
+    /// The file store in bytes where the servers have a volume of so many: what the user set, otherwise no more than the volume holds. -1 means that NATS
+    /// chooses.
+    pub fn file_store_bytes(&self, volume: Option<u64>) -> i64 {
+        let asked = self.max_file_store.bytes;
+        match volume.and_then(|volume| i64::try_from(volume).ok()) {
+            // A twentieth stays free, as `plan::jetstream` writes it.
+            Some(volume) if !self.own_max_file_store && (asked < 0 || asked > volume) => volume - volume / 20,
+            _ => asked,
+        }
+    }
+
+    fn of(mut merged: BTreeMap<String, NatsSize>, own: BTreeMap<String, NatsSize>) -> Result<Self, ValueError> {
         let own_max_file_store = own.contains_key("max_file_store");
         merged.extend(own);
         let mut take = |key: &str, fallback: &str| {
@@ -42,39 +63,42 @@ impl Settings {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, NatsSize>, ValueError> {
-    let all = |message: String| ValueError { key: "settings".to_owned(), message };
+    read(text)?.iter().map(|(key, value)| size(key, value)).collect()
+}
+
+fn read(text: &str) -> Result<BTreeMap<String, Value>, ValueError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(BTreeMap::new());
     }
-    let map: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|error| {
-        all(format!("is not YAML of the form \"key: value\": {}", error.to_string().lines().next().unwrap_or_default()))
-    })?;
-    let mut sizes = BTreeMap::new();
-    for (key, value) in map {
-        // The reference reads keys without regard to case.
-        let key = key.to_ascii_lowercase();
-        if !KEYS.contains(&key.as_str()) {
-            return Err(ValueError { key, message: format!("is not supported; remove it (supported: {})", KEYS.join(", ")) });
-        }
-        let text = match &value {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let size = NatsSize::parse(&text).ok_or_else(|| ValueError {
-            key: key.clone(),
-            message: format!("{text:?} is not a size; write bytes, or a number with K, M, G or T, such as 20G"),
-        })?;
-        let lowest = if key == "max_payload" { 1 } else { -1 };
-        if size.bytes < lowest {
-            return Err(ValueError { key, message: format!("{} is below {lowest}", size.text) });
-        }
-        if key == "max_payload" && size.bytes > 64 << 20 {
-            return Err(ValueError { key, message: format!("{} is above 64 MB, the most that NATS takes", size.text) });
-        }
-        sizes.insert(key, size);
+    serde_saphyr::from_str(text).map_err(|error| ValueError {
+        key: "settings".to_owned(),
+        message: format!("is not YAML of the form \"key: value\": {}", error.to_string().lines().next().unwrap_or_default()),
+    })
+}
+
+fn size(key: &str, value: &Value) -> Result<(String, NatsSize), ValueError> {
+    // The reference reads keys without regard to case.
+    let key = key.to_ascii_lowercase();
+    if !KEYS.contains(&key.as_str()) {
+        return Err(ValueError { key, message: format!("is not supported; remove it (supported: {})", KEYS.join(", ")) });
     }
-    Ok(sizes)
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let size = NatsSize::parse(&text).ok_or_else(|| ValueError {
+        key: key.clone(),
+        message: format!("{text:?} is not a size; write bytes, or a number with K, M, G or T, such as 20G"),
+    })?;
+    let lowest = if key == "max_payload" { 1 } else { -1 };
+    if size.bytes < lowest {
+        return Err(ValueError { key, message: format!("{} is below {lowest}", size.text) });
+    }
+    if key == "max_payload" && size.bytes > 64 << 20 {
+        return Err(ValueError { key, message: format!("{} is above 64 MB, the most that NATS takes", size.text) });
+    }
+    Ok((key, size))
 }
 
 #[cfg(test)]
@@ -103,6 +127,24 @@ mod tests {
         ] {
             assert!(Settings::merged(DEFAULTS, Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_what_was_taken_before_the_usable_part_counts() {
+        let usable = |own| Settings::merged_where_usable(DEFAULTS, Some(own)).expect("the defaults can be used");
+        assert_eq!(usable("store_dir: /tmp\nmax_payload: 4MB\nmax_file_store: lots\n").max_payload.bytes, 4 << 20);
+        assert_eq!(usable("max_payload: [").max_payload.bytes, 1 << 20);
+        assert_eq!(Settings::merged_where_usable("x: 1", None), None);
+    }
+
+    #[test]
+    fn a_file_store_fits_the_volume_unless_the_user_says_otherwise() {
+        let bytes = |own, volume| Settings::merged(DEFAULTS, own).expect("valid").file_store_bytes(volume);
+        assert_eq!(bytes(None, Some(1000)), 950);
+        assert_eq!(bytes(None, Some(2 << 40)), 1 << 40);
+        assert_eq!(bytes(None, None), 1 << 40);
+        assert_eq!(bytes(Some("max_file_store: 2000\n"), Some(1000)), 2000);
+        assert_eq!(bytes(Some("max_payload: 2000\n"), Some(1000)), 950);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The texts that are merged over the controller configuration's.
 
-use super::{Asked, Level, Rule, Violation};
-use crate::controller_config::{Settings, stream_config, stream_config_conflict};
+use super::{Asked, Level, Rule, Violation, change};
+use crate::controller_config::{Settings, quantity_bytes, stream_config, stream_config_conflict};
 use crate::limits;
 
 /// The NATS settings can be used.
@@ -20,6 +20,73 @@ pub const BUFFER_CONFIG: Rule = Rule {
     about_change: false,
     check: buffer_config,
 };
+/// Messages never get smaller.
+pub const PAYLOAD_SHRINK: Rule = Rule {
+    name: "payload-shrink",
+    level: Level::Deny,
+    summary: "max_payload of a live service never goes down: larger messages that are stored could no longer be delivered.",
+    about_change: true,
+    check: payload_shrink,
+};
+/// The stores stay as large as they are.
+pub const STORE_CHANGE: Rule = Rule {
+    name: "store-change",
+    level: Level::Deny,
+    summary: "max_memory_store and max_file_store of a live service do not change: running servers refuse it, and this release does not carry it yet.",
+    about_change: true,
+    check: store_change,
+};
+
+const FIELD_OF_SETTINGS: &str = "spec.jetstream.settings";
+
+/// Both sides of a change, each merged over the same controller configuration. Settings that cannot be used are refused by themselves.
+fn both(asked: &Asked<'_>) -> Option<(Settings, Settings)> {
+    let (old, new) = change::jetstream(asked)?;
+    let defaults = &asked.config.jetstream.settings;
+    let new = Settings::merged(defaults, new.settings.as_deref()).ok()?;
+    Some((Settings::merged_where_usable(defaults, old.settings.as_deref())?, new))
+}
+
+fn payload_shrink(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some((old, new)) = both(asked) else { return Vec::new() };
+    let (was, wanted) = (&old.max_payload, &new.max_payload);
+    if wanted.bytes >= was.bytes {
+        return Vec::new();
+    }
+    vec![Violation::new(
+        FIELD_OF_SETTINGS,
+        format!(
+            "max_payload {} to {} would keep larger messages that are stored from ever being delivered; keep {}, or {}",
+            was.text,
+            wanted.text,
+            was.text,
+            change::RECREATE
+        ),
+    )]
+}
+
+fn store_change(asked: &Asked<'_>) -> Vec<Violation> {
+    let (Some((old, new)), Some((was, _))) = (both(asked), change::jetstream(asked)) else { return Vec::new() };
+    // A change of the volumes is a rule of its own.
+    let volume = was.persistence.as_ref().and_then(|persistence| quantity_bytes(&persistence.volume_size()));
+    let stores = [
+        ("max_memory_store", old.max_memory_store.bytes, new.max_memory_store.bytes),
+        ("max_file_store", old.file_store_bytes(volume), new.file_store_bytes(volume)),
+    ];
+    stores
+        .into_iter()
+        .filter(|(_, was, wanted)| was != wanted)
+        .map(|(key, was, wanted)| {
+            Violation::new(
+                FIELD_OF_SETTINGS,
+                format!(
+                    "{key} {was} to {wanted} bytes needs a restart of every server, which this release does not carry yet; keep the line as it was, or {}",
+                    change::RECREATE
+                ),
+            )
+        })
+        .collect()
+}
 
 fn too_long(field: &str, text: &str) -> Option<Violation> {
     (text.len() > limits::EMBEDDED_TEXT)
@@ -27,7 +94,7 @@ fn too_long(field: &str, text: &str) -> Option<Violation> {
 }
 
 fn settings(asked: &Asked<'_>) -> Vec<Violation> {
-    const FIELD: &str = "spec.jetstream.settings";
+    const FIELD: &str = FIELD_OF_SETTINGS;
     let Some(text) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.settings.as_deref()) else { return Vec::new() };
     if let Some(violation) = too_long(FIELD, text) {
         return vec![violation];

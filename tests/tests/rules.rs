@@ -93,6 +93,7 @@ fn an_even_number_of_servers_is_a_warning() {
 
 #[test]
 fn changing() {
+    let settings = |text: &str| jetstream(&json!({ "settings": text }));
     let volumes = |size: &str| jetstream(&json!({ "persistence": { "volumeSize": size } }));
     for (from, to, expected) in [
         (jetstream(&json!({})), jetstream(&json!({ "encryption": false })), vec![]),
@@ -110,6 +111,16 @@ fn changing() {
         (jetstream(&json!({ "replicas": 5 })), jetstream(&json!({})), vec!["replicas-shrink"]),
         (jetstream(&json!({})), jetstream(&json!({ "replicas": 1 })), vec!["replicas-cluster-switch"]),
         (jetstream(&json!({ "replicas": 1 })), jetstream(&json!({})), vec!["replicas-cluster-switch"]),
+        (settings(""), settings("max_payload: 2MB"), vec![]),
+        (settings("max_payload: 2MB"), settings("max_payload: 2097152"), vec![]),
+        (settings("max_payload: 2MB"), settings(""), vec!["payload-shrink"]),
+        (settings("max_payload: 2MB\nstore_dir: /tmp"), settings("max_payload: 1MB"), vec!["payload-shrink"]),
+        (settings("store_dir: /tmp"), settings(""), vec![]),
+        (settings(""), settings("max_file_store: 1TB"), vec![]),
+        (settings(""), settings("max_file_store: 2TB"), vec!["store-change"]),
+        (settings("max_file_store: 20G\nmax_memory_store: 1G"), settings(""), vec!["store-change", "store-change"]),
+        (settings(""), settings("max_memory_store: 1G"), vec!["store-change"]),
+        (volumes("20Gi"), jetstream(&json!({ "persistence": {}, "settings": "max_file_store: 1TB" })), vec!["store-change"]),
         (jetstream(&json!({ "version": "2.10.29" })), jetstream(&json!({})), vec![]),
         (jetstream(&json!({})), jetstream(&json!({ "version": "2.10.29" })), vec!["version-downgrade"]),
         (jetstream(&json!({ "version": "latest" })), jetstream(&json!({})), vec![]),
