@@ -12,9 +12,13 @@ pub async fn config(arguments: &Arguments) -> anyhow::Result<Config> {
         Some(path) => {
             // Each error of kube says its causes itself, so it is not chained further.
             let kubeconfig = Kubeconfig::read_from(path).map_err(|error| anyhow::anyhow!("--kubeconfig: {error}"))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| anyhow::anyhow!("--kubeconfig {}: {error}", path.display()))
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .map_err(|error| anyhow::anyhow!("--kubeconfig {}: {error}", path.display()))
         }
-        None if arguments.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| anyhow::anyhow!("--context: {error}")),
+        None if arguments.context.is_some() => {
+            Config::from_kubeconfig(&options).await.map_err(|error| anyhow::anyhow!("--context: {error}"))
+        }
         None => Config::infer().await.context("neither a kubeconfig nor a service account can be used; name one with --kubeconfig"),
     }
 }
