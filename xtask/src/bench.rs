@@ -52,7 +52,6 @@ pub fn run(options: &Options) -> Result<()> {
     for program in ["isbsvc-controller", "isbsvc-webhook"] {
         figures.add(&format!("{program}, resident memory, MiB"), resident(program)?, 20.0);
     }
-    figures.add("kubectl-isbsvc, size, MB", thousands(fs::metadata(&plugin)?.len()) / 1000.0, 20.0);
     kubectl.output(&["delete", "namespace", PLACE, "--wait=false"])?;
     figures.print()
 }
@@ -106,10 +105,6 @@ fn resident(program: &str) -> Result<f64> {
     }
     let kib = largest.with_context(|| format!("{program} does not run in namespace {NAMESPACE}"))?;
     Ok(f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0)
-}
-
-fn thousands(bytes: u64) -> f64 {
-    f64::from(u32::try_from(bytes / 1000).unwrap_or(u32::MAX))
 }
 
 #[derive(Default)]
