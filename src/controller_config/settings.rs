@@ -38,7 +38,7 @@ impl Settings {
     pub fn file_store_bytes(&self, volume: Option<u64>) -> i64 {
         let asked = self.max_file_store.bytes;
         match volume.and_then(|volume| i64::try_from(volume).ok()) {
-            // A twentieth stays free, as `plan::jetstream` writes it.
+            // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
             Some(volume) if !self.own_max_file_store && (asked < 0 || asked > volume) => volume - volume / 20,
             _ => asked,
         }

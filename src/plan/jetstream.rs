@@ -43,21 +43,13 @@ impl Subject<'_> {
         self.service.namespace_or_empty()
     }
 
-    /// File store, as NATS reads it: what the user set; otherwise no more than the volume holds, because a full disk turns `JetStream` off until a restart.
+    /// File store, as NATS reads it: no more than the volume holds unless the user says otherwise, because a full disk turns `JetStream` off until a
+    /// restart.
     fn max_file_store(&self) -> String {
-        let settings = self.settings;
-        if settings.own_max_file_store {
-            return settings.max_file_store.text.clone();
-        }
         let volume = self.spec.persistence.as_ref().and_then(|persistence| quantity_bytes(&persistence.volume_size()));
-        match volume {
-            Some(volume)
-                if settings.max_file_store.bytes < 0 || u64::try_from(settings.max_file_store.bytes).is_ok_and(|limit| limit > volume) =>
-            {
-                // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
-                (volume - volume / 20).to_string()
-            }
-            _ => settings.max_file_store.text.clone(),
+        match self.settings.file_store_bytes(volume) {
+            bytes if bytes == self.settings.max_file_store.bytes => self.settings.max_file_store.text.clone(),
+            bytes => bytes.to_string(),
         }
     }
 }
