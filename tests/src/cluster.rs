@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// What most things on the cluster are given at most.
+pub const MINUTE: Duration = Duration::from_mins(1);
 
 /// The cluster, from the environment that `cargo xtask test` sets.
 pub struct Cluster {
@@ -119,6 +122,27 @@ impl Namespace<'_> {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
+    /// Waits until the service is healthy by Numaflow's own reading; gives its status.
+    ///
+    /// # Panics
+    /// After three minutes.
+    #[track_caller]
+    pub fn healthy(&self, name: &str) -> Value {
+        let what = format!("isbsvc/{name}");
+        let mut status = json!(null);
+        eventually(&format!("{what} becomes healthy"), 3 * MINUTE, || {
+            let object = self.get(&what);
+            status = object["status"].clone();
+            let parsed: isbsvc::api::InterStepBufferServiceStatus = serde_json::from_value(status.clone()).unwrap_or_default();
+            if parsed.is_healthy() && status["observedGeneration"] == object["metadata"]["generation"] {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
+        });
+        status
+    }
+
     /// The value of a key of a Secret.
     ///
     /// # Panics
@@ -139,6 +163,15 @@ impl Drop for Namespace<'_> {
         // Not waited for: the next test has a namespace of its own, and the cluster goes at the end.
         self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
     }
+}
+
+/// A service as the manual's sample has it, of a fixed version, with more in its `spec.jetstream`.
+pub fn service(name: &str, more: &Value) -> String {
+    let mut spec = json!({ "version": "2.12.7" });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    json!({ "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService", "metadata": { "name": name }, "spec": { "jetstream": spec } }).to_string()
 }
 
 /// Asks until the answer is yes.
