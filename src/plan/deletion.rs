@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::{Action, ChildKind, Input, Place, Plan, Precondition, status};
+use super::{Action, ChildKind, Input, Place, Plan, Precondition, redis, status};
 use crate::api::{InterStepBufferServiceStatus, Phase, names};
 use crate::limits;
 use crate::observed::{Fact, Observed};
@@ -32,7 +32,7 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
         Fact::Known(_) => {}
     }
     // Of a Redis service nothing is ours but the finalizer of Numaflow's, which has the same name; its objects go with their owner.
-    if service.spec.jetstream.is_none() && service.spec.redis.is_some() {
+    if redis::is_or_was(service) && observed.stateful_set.known().is_some_and(Option::is_none) {
         return freed(input, plan);
     }
     let keep = service.annotations().get(names::KEEP_VOLUMES_ANNOTATION).is_some_and(|value| value == "true");

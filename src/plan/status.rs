@@ -156,7 +156,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn reason(self) -> &'static str {
+    /// The word of the contract, for conditions and events.
+    pub fn reason(self) -> &'static str {
         match self {
             Self::Secrets => "JetStreamAuthSecretsFailed",
             Self::ConfigMap => "JetStreamConfigMapFailed",
