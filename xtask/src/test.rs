@@ -118,6 +118,8 @@ fn on_a_cluster(keep: bool) -> Result<()> {
     let result = (|| {
         cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
         let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
+        // The same build as in the image; some tests run it on this machine.
+        let controller = repository::compile("isbsvc", "controller", "isbsvc-controller", true)?;
         let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
         let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
         install(&kubectl, &images, Some(&local_config()), |line| println!("$ {line}"))?;
@@ -133,10 +135,13 @@ fn on_a_cluster(keep: bool) -> Result<()> {
             "cluster",
             "--",
             "--nocapture",
+            // They wait most of the time: for pods, elections, and terms of Leases.
+            "--test-threads=6",
         ])
         .env("ISBSVC_TEST_KUBECONFIG", &running.kubeconfig)
         .env("ISBSVC_TEST_KUBECTL", running.bin.join("kubectl"))
         .env("ISBSVC_TEST_PLUGIN", &plugin)
+        .env("ISBSVC_TEST_CONTROLLER", &controller)
         .status()?;
         if !status.success() {
             for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {

@@ -4,23 +4,8 @@
 # $1 is STATE again, so that the process list says whose this is.
 cd "$STATE" || exit 1
 L=$STATE/log
-mkdir -p "$L" etcd
-
-supervise() { # name, command...: start it again for as long as this namespace lives
-  local name=$1
-  shift
-  while :; do
-    "$@" >>"$L/$name.log" 2>&1
-    echo "--- $name exited with $?" >>"$L/$name.log"
-    sleep 1
-  done
-}
-
-# A private mount namespace keeps copies of other people's mounts alive; drop them (only after it was made private).
-mount --make-rprivate /
-for m in $(awk '/ - (nsfs|overlay) /{print $5}' /proc/self/mountinfo); do
-  [ "$m" = / ] || umount -l "$m"
-done
+mkdir -p etcd
+. "$STATE/scripts/place.sh" || exit 1
 mount -t tmpfs -o mode=755 tmpfs /run
 
 supervise etcd "$BIN/etcd" --data-dir etcd --log-level warn --unsafe-no-fsync \

@@ -3,23 +3,8 @@
 # Environment: STATE (the cluster's folder), BIN (links to all programs), NODE (n1..), ADDRESS (the node's), ZONE,
 # CGROUP (the cluster's cgroup, shared by its nodes). $1 is STATE again, $2 is NODE, so that the process list says whose this is.
 D=$STATE/$NODE
-mkdir -p "$D/log"
-
-supervise() { # name, command...: start it again for as long as this namespace lives
-  local name=$1
-  shift
-  while :; do
-    "$@" >>"$D/log/$name.log" 2>&1
-    echo "--- $name exited with $?" >>"$D/log/$name.log"
-    sleep 1
-  done
-}
-
-# A private mount namespace keeps copies of other people's mounts alive; drop them (only after it was made private).
-mount --make-rprivate /
-for m in $(awk '/ - (nsfs|overlay) /{print $5}' /proc/self/mountinfo); do
-  [ "$m" = / ] || umount -l "$m"
-done
+L=$D/log
+. "$STATE/scripts/place.sh" || exit 1
 # The node's own disk under the usual names; what a power cut would lose is on tmpfs.
 mount --bind "$D/var-lib" /var/lib
 mount --bind "$D/var-log" /var/log

@@ -14,6 +14,7 @@ use super::pki::write_private;
 
 const CONTROL_PLANE_SCRIPT: &str = include_str!("../../cluster/scripts/control-plane.sh");
 const NODE_SCRIPT: &str = include_str!("../../cluster/scripts/node.sh");
+const PLACE_SCRIPT: &str = include_str!("../../cluster/scripts/place.sh");
 const STORAGE: &str = include_str!("../../cluster/storage.yaml");
 
 /// Where the start script of the control plane lies in a cluster's folder.
@@ -26,6 +27,7 @@ pub fn write(state: &Path, name: &str, addresses: Addresses, nodes: u8) -> Resul
     fs::create_dir_all(state.join("scripts"))?;
     fs::write(state.join(CONTROL_PLANE), CONTROL_PLANE_SCRIPT)?;
     fs::write(state.join(NODE), NODE_SCRIPT)?;
+    fs::write(state.join("scripts/place.sh"), PLACE_SCRIPT)?;
     fs::write(state.join("storage.yaml"), STORAGE)?;
     let paths = json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["/var/lib/local-path"]}]});
     write_json(&state.join("local-path.json"), &paths)?;
