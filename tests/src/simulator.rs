@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use isbsvc::api::{self, InterStepBufferService, names};
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::observed::{Fact, Healthz, JetStream, Meta, Observed, PipelineUse, Server};
-use isbsvc::plan::{Action, CertificatePair, ChildKind, Input, Material, Plan, needs, plan};
+use isbsvc::plan::{Action, CertificatePair, ChildKind, Input, Material, Plan, needs, plan, readable, refused};
 use serde_json::{Value, json};
 
 /// One service in a cluster of its own.
@@ -60,6 +60,14 @@ impl Simulator {
         self.object["metadata"]["generation"] = json!(generation + 1);
     }
 
+    /// Gives the first server a volume, as the `StatefulSet` controller does; its name.
+    pub fn claim(&mut self) -> String {
+        let name = names::claim(self.service().name(), 0);
+        let claim = json!({ "metadata": { "name": name, "uid": "uid-claim" } });
+        self.children.insert((ChildKind::PersistentVolumeClaim, name.clone()), claim);
+        name
+    }
+
     /// Asks for the service to be deleted.
     pub fn delete(&mut self) {
         self.object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
@@ -76,12 +84,9 @@ impl Simulator {
         self.object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
     }
 
-    /// The service, typed.
-    ///
-    /// # Panics
-    /// Where the test wrote what is not a service.
+    /// The service as far as it can be read.
     pub fn service(&self) -> InterStepBufferService {
-        api::decode(&self.object).unwrap_or_else(|error| panic!("{error}"))
+        readable(&typed(&self.object)).unwrap_or_else(|undecodable| undecodable.service)
     }
 
     /// What would be found.
@@ -116,7 +121,11 @@ impl Simulator {
         let input = Input { service: &service, config: &self.config, now: self.now };
         let needed = needs(&input, &observed);
         self.draws += needed.len() as u64;
-        plan(&input, &observed, &if needed.is_empty() { Material::default() } else { fixed(self.draws) })
+        let material = if needed.is_empty() { Material::default() } else { fixed(self.draws) };
+        match readable(&typed(&self.object)) {
+            Ok(_) => plan(&input, &observed, &material),
+            Err(undecodable) => refused(&input, &undecodable.words(), &observed, &material),
+        }
     }
 
     /// One look and what follows from it.
@@ -164,6 +173,7 @@ impl Simulator {
                 let version = self.version;
                 let live = self.children.entry((*kind, name.clone())).or_insert_with(|| json!({}));
                 merge(live, object);
+                managed(live, names::CHILDREN_MANAGER, "Apply", self.now);
                 *live = stored(live.take(), version);
             }
             Action::Patch { kind, name, places, precondition } => {
@@ -214,6 +224,19 @@ fn merge(live: &mut Value, applied: &Value) {
     }
 }
 
+/// Notes who wrote an object.
+pub fn managed(object: &mut Value, manager: &str, operation: &str, time: jiff::Timestamp) {
+    let entry = json!({ "manager": manager, "operation": operation, "time": time, "fieldsType": "FieldsV1" });
+    let entries = &mut object["metadata"]["managedFields"];
+    if !entries.is_array() {
+        *entries = json!([]);
+    }
+    if let Value::Array(entries) = entries {
+        entries.retain(|entry| entry["manager"] != manager || entry["operation"] != operation);
+        entries.push(entry);
+    }
+}
+
 /// `add` and `remove` of a JSON patch at a place whose parent is there.
 fn patch(object: &mut Value, pointer: &str, value: Option<&Value>) {
     let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
@@ -221,6 +244,7 @@ fn patch(object: &mut Value, pointer: &str, value: Option<&Value>) {
     match (parent, value) {
         (Value::Object(fields), Some(value)) => drop(fields.insert(key.replace("~1", "/"), value.clone())),
         (Value::Object(fields), None) => drop(fields.remove(&key.replace("~1", "/"))),
+        (Value::Array(items), None) => drop(items.remove(key.parse().unwrap_or_else(|_| panic!("{pointer}: no index")))),
         _ => panic!("{pointer}: its parent is no map"),
     }
 }
