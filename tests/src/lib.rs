@@ -6,4 +6,5 @@
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod fixtures;
+pub mod numaflow;
 pub mod simulator;
