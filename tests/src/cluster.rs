@@ -1,10 +1,21 @@
 //! A real cluster with our controller and webhook in it, which `cargo xtask test` makes: kubectl, the built plugin, a namespace for each test.
+//!
+//! Tests run side by side, so none stops or changes what is in the cluster for all. One that needs a controller of its own runs it on this machine
+//! ([`Controller`]), for the services of an instance of its own.
+
+mod controller;
+mod messages;
+mod pods;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+pub use controller::Controller;
+pub use messages::{Load, Messages, Outcome};
+pub use pods::Pods;
 
 /// What most things on the cluster are given at most.
 pub const MINUTE: Duration = Duration::from_mins(1);
@@ -15,6 +26,7 @@ pub struct Cluster {
     pub kubeconfig: PathBuf,
     kubectl: PathBuf,
     plugin: PathBuf,
+    controller: PathBuf,
 }
 
 /// What a command said and how it ended.
@@ -48,7 +60,12 @@ impl Cluster {
     pub fn from_environment() -> Self {
         let path =
             |name: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set; run `cargo xtask test`")));
-        Self { kubeconfig: path("ISBSVC_TEST_KUBECONFIG"), kubectl: path("ISBSVC_TEST_KUBECTL"), plugin: path("ISBSVC_TEST_PLUGIN") }
+        Self {
+            kubeconfig: path("ISBSVC_TEST_KUBECONFIG"),
+            kubectl: path("ISBSVC_TEST_KUBECTL"),
+            plugin: path("ISBSVC_TEST_PLUGIN"),
+            controller: path("ISBSVC_TEST_CONTROLLER"),
+        }
     }
 
     /// kubectl.
@@ -83,9 +100,20 @@ impl Cluster {
 
     /// An empty namespace of this name; one that an earlier run left is removed first.
     pub fn namespace(&self, name: &str) -> Namespace<'_> {
-        self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=120s"]).ok();
+        let namespace = Namespace { cluster: self, name: name.to_owned(), ours: true };
+        if self.kubectl(&["get", "namespace", name]).code == 0 {
+            namespace.free();
+            self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=180s"]).ok();
+        }
         self.kubectl(&["create", "namespace", name]).ok();
-        Namespace { cluster: self, name: name.to_owned() }
+        namespace
+    }
+
+    /// The namespace of the control plane, which the webhook is not asked about. Only the buffer services go when the test ends.
+    pub fn kube_system(&self) -> Namespace<'_> {
+        let namespace = Namespace { cluster: self, name: "kube-system".to_owned(), ours: false };
+        namespace.kubectl(&["delete", "isbsvc", "--all", "--timeout=120s"]).ok();
+        namespace
     }
 }
 
@@ -94,12 +122,25 @@ pub struct Namespace<'a> {
     cluster: &'a Cluster,
     /// Its name.
     pub name: String,
+    ours: bool,
 }
 
 impl Namespace<'_> {
     /// kubectl in the namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
         self.cluster.kubectl(&[&["-n", &self.name], arguments].concat())
+    }
+
+    /// The same, not run yet.
+    fn kubectl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.cluster.kubectl);
+        command.arg("--kubeconfig").arg(&self.cluster.kubeconfig).args(["-n", &self.name]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// kubectl in the namespace that reads an object.
+    pub fn kubectl_stdin(&self, arguments: &[&str], input: &str) -> Said {
+        self.cluster.kubectl_stdin(&[&["-n", &self.name], arguments].concat(), input)
     }
 
     /// `kubectl apply` of this YAML.
@@ -158,10 +199,23 @@ impl Namespace<'_> {
     }
 }
 
+impl Namespace<'_> {
+    /// Lets go of services whose controller may not live any more: its finalizer would hold the namespace for ever.
+    fn free(&self) {
+        self.kubectl(&["delete", "isbsvc", "--all", "--wait=false"]);
+        for service in self.kubectl(&["get", "isbsvc", "-o", "name"]).out.split_whitespace() {
+            self.kubectl(&["patch", service, "--type", "merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        }
+    }
+}
+
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
-        // Not waited for: the next test has a namespace of its own, and the cluster goes at the end.
-        self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
+        self.free();
+        if self.ours {
+            // Not waited for: the next test has a namespace of its own, and the cluster goes at the end.
+            self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
+        }
     }
 }
 
@@ -172,6 +226,16 @@ pub fn service(name: &str, more: &Value) -> String {
         spec[key] = value.clone();
     }
     json!({ "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService", "metadata": { "name": name }, "spec": { "jetstream": spec } }).to_string()
+}
+
+/// The same, for the controller of an instance.
+///
+/// # Panics
+/// Never: the text is ours.
+pub fn service_of(instance: &str, name: &str, more: &Value) -> String {
+    let mut service: Value = serde_json::from_str(&service(name, more)).unwrap_or_else(|error| panic!("{error}"));
+    service["metadata"]["annotations"] = json!({ "numaflow.numaproj.io/instance": instance });
+    service.to_string()
 }
 
 /// Asks until the answer is yes.

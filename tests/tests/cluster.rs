@@ -3,11 +3,31 @@
 // A test may panic; that is how it fails.
 #![allow(clippy::panic)]
 
+#[path = "cluster/adoption.rs"]
+mod adoption;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
+#[path = "cluster/controllers.rs"]
+mod controllers;
+#[path = "cluster/deleted.rs"]
+mod deleted;
 #[path = "cluster/drift.rs"]
 mod drift;
+#[path = "cluster/guard.rs"]
+mod guard;
+#[path = "cluster/handover.rs"]
+mod handover;
 #[path = "cluster/messages.rs"]
 mod messages;
+#[path = "cluster/numaflow.rs"]
+mod numaflow;
+#[path = "cluster/one_by_one.rs"]
+mod one_by_one;
+#[path = "cluster/pipelines.rs"]
+mod pipelines;
+#[path = "cluster/refused.rs"]
+mod refused;
 #[path = "cluster/sample.rs"]
 mod sample;
+#[path = "cluster/versions.rs"]
+mod versions;

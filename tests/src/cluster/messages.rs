@@ -1,0 +1,173 @@
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{self, stream};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{MINUTE, Namespace, eventually};
+
+/// Messages under way at once.
+const WINDOW: usize = 256;
+/// Between two messages of a [`Load`]: enough to notice any gap, and no contest for the processors.
+const PACE: Duration = Duration::from_millis(5);
+/// Tries to publish one message, each of which waits up to five seconds.
+const TRIES: u32 = 20;
+
+/// One stream of a service, as a Pipeline has it, and a client with the user and password of the service.
+pub struct Messages {
+    runtime: Runtime,
+    jetstream: jetstream::Context,
+    name: String,
+}
+
+impl Messages {
+    /// Makes the stream with this many replicas.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    #[track_caller]
+    pub fn open(namespace: &Namespace<'_>, service: &str, replicas: usize) -> Self {
+        let status = namespace.get(&format!("isbsvc/{service}"))["status"].clone();
+        let auth = &status["config"]["jetstream"]["auth"]["basic"];
+        let (user, password) = (namespace.secret(&auth["user"]), namespace.secret(&auth["password"]));
+        let address = address(namespace, service);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+        // As Numaflow names them.
+        let name = format!("{}-pipeline-vertex-0", namespace.name);
+        let jetstream = runtime.block_on(async {
+            let options = async_nats::ConnectOptions::with_user_and_password(user, password);
+            let client = options.ignore_discovered_servers().retry_on_initial_connect().connect(address);
+            let jetstream = jetstream::new(client.await.unwrap_or_else(|error| panic!("{error}")));
+            let config =
+                stream::Config { name: name.clone(), subjects: vec![name.clone()], num_replicas: replicas, ..stream::Config::default() };
+            jetstream.create_stream(config).await.unwrap_or_else(|error| panic!("{error}"));
+            jetstream
+        });
+        Self { runtime, jetstream, name }
+    }
+
+    /// Publishes numbers as fast as it goes; gives those that were acknowledged.
+    pub fn publish(&self, numbers: Range<u32>) -> BTreeSet<u32> {
+        self.runtime.block_on(
+            futures::stream::iter(numbers)
+                .map(|number| publish(self.jetstream.clone(), self.name.clone(), number))
+                .buffer_unordered(WINDOW)
+                .filter_map(|number| async move { number })
+                .collect(),
+        )
+    }
+
+    /// Begins to publish numbers, one every five milliseconds, until it is told to end.
+    pub fn load(&self, first: u32) -> Load {
+        let (end, ended) = watch::channel(false);
+        let task = self.runtime.spawn(load(self.jetstream.clone(), self.name.clone(), first, ended));
+        Load { end, task }
+    }
+
+    /// The outcome of a load.
+    ///
+    /// # Panics
+    /// Where the task that published panicked.
+    pub fn end(&self, load: Load) -> Outcome {
+        load.end.send_replace(true);
+        self.runtime.block_on(load.task).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Every number that the stream holds.
+    ///
+    /// # Panics
+    /// Where it cannot be read to its end.
+    #[track_caller]
+    pub fn read(&self) -> BTreeSet<u32> {
+        self.runtime.block_on(async {
+            let stream = self.jetstream.get_stream(&self.name).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            let config = pull::OrderedConfig::default();
+            let consumer = stream.create_consumer(config).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            let mut messages = consumer.messages().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            let (mut seen, mut pending) = (BTreeSet::new(), stream.cached_info().state.messages);
+            while pending > 0 {
+                let next = tokio::time::timeout(MINUTE, messages.next()).await;
+                let Ok(Some(Ok(message))) = next else { panic!("{}: {pending} messages cannot be read: {next:?}", self.name) };
+                pending = message.info().unwrap_or_else(|error| panic!("{error}")).pending;
+                seen.extend(String::from_utf8_lossy(&message.payload).parse::<u32>().ok());
+            }
+            seen
+        })
+    }
+}
+
+/// Messages that are published in the background.
+pub struct Load {
+    end: watch::Sender<bool>,
+    task: JoinHandle<Outcome>,
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The numbers that a server acknowledged.
+    pub acknowledged: BTreeSet<u32>,
+    /// How many were given up after all tries.
+    pub given_up: usize,
+    /// The longest time without an acknowledgement.
+    pub longest_gap: Duration,
+}
+
+async fn load(jetstream: jetstream::Context, subject: String, first: u32, mut ended: watch::Receiver<bool>) -> Outcome {
+    let pace = tokio::time::interval(PACE);
+    let numbers = futures::stream::unfold((first, pace), |(number, mut pace)| async move {
+        pace.tick().await;
+        Some((number, (number + 1, pace)))
+    });
+    let until_ended = async move { ended.wait_for(|ended| *ended).await.is_ok() };
+    let mut answers = std::pin::pin!(
+        numbers.take_until(until_ended).map(|number| publish(jetstream.clone(), subject.clone(), number)).buffer_unordered(WINDOW)
+    );
+    let (mut outcome, mut last) = (Outcome::default(), Instant::now());
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Some(number) => {
+                outcome.acknowledged.insert(number);
+                outcome.longest_gap = outcome.longest_gap.max(last.elapsed());
+                last = Instant::now();
+            }
+            None => outcome.given_up += 1,
+        }
+    }
+    outcome
+}
+
+/// Publishes a number until it is acknowledged; nothing where it never was.
+async fn publish(jetstream: jetstream::Context, subject: String, number: u32) -> Option<u32> {
+    for _ in 0..TRIES {
+        let sent = jetstream.publish(subject.clone(), number.to_string().into()).await;
+        if let Ok(acknowledgement) = sent
+            && acknowledgement.await.is_ok()
+        {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// An address of the service that stays while its pods come and go. The one of the service itself is a name that only the cluster knows.
+fn address(namespace: &Namespace<'_>, service: &str) -> String {
+    let selector = json!({ "numaflow.numaproj.io/isbsvc-name": service });
+    let name = format!("clients-of-{service}");
+    let object = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": { "selector": selector, "ports": [{ "port": 4222 }] } });
+    namespace.apply(&object.to_string()).ok();
+    let mut address = String::new();
+    eventually("the service has an address", MINUTE, || {
+        let ip = namespace.get(&format!("service/{name}"))["spec"]["clusterIP"].clone();
+        address = format!("nats://{}:4222", ip.as_str().unwrap_or_default());
+        if matches!(&ip, Value::String(ip) if !ip.is_empty()) { Ok(()) } else { Err(ip.to_string()) }
+    });
+    address
+}
