@@ -29,100 +29,193 @@ pub struct Options {
 const PLACE: &str = "isbsvc-demo";
 /// The local cluster of the demo.
 const CLUSTER: &str = "isbsvc";
+/// What the names of kind's contexts begin with.
+const KIND: &str = "kind-";
 
 /// Runs it.
 pub fn run(options: &Options) -> Result<()> {
-    println!("Building the plugin (minutes the first time, seconds later)");
-    show("cargo build --release -p kubectl-isbsvc");
-    let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
     match &options.context {
-        Some(context) => on_a_cluster_of_yours(options, context, &plugin),
-        None => on_the_local_cluster(&plugin),
+        Some(context) => on_a_cluster_of_yours(options, context),
+        None => on_the_local_cluster(),
     }
 }
 
-fn on_the_local_cluster(plugin: &Path) -> Result<()> {
+fn build_the_plugin() -> Result<PathBuf> {
+    println!("Building the plugin (minutes the first time, seconds later)");
+    println!("$ cargo build --release -p kubectl-isbsvc");
+    repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)
+}
+
+fn on_the_local_cluster() -> Result<()> {
     if !prerequisites::is_root() {
         bail!(
             "the local cluster needs root, for namespaces and mounts; run `cargo xtask demo` as root, or `cargo xtask demo --context NAME` on a cluster of yours"
         );
     }
-    show("cargo xtask cluster up");
+    let plugin = build_the_plugin()?;
+    let typed = Typed { context: None };
+    typed.show("cargo xtask cluster up");
     let running = cluster::up(&cluster::Options { name: CLUSTER.to_owned(), nodes: 1 })?;
-    show("cargo xtask cluster load");
+    let kubeconfig = format!("export KUBECONFIG={}", running.kubeconfig.display());
+    let path = format!("export PATH={}:{}:$PATH", folder(&plugin).display(), running.bin.display());
+    typed.show(&kubeconfig);
+    typed.show(&path);
+    typed.show("cargo xtask cluster load");
     cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
     let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
     let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
-    install(&kubectl, &images, Some(&local_config()), show)?;
-    walk_through(&kubectl, plugin, &["--kubeconfig".to_owned(), running.kubeconfig.display().to_string()])?;
-    println!("\nThe cluster stays. To go on:\n");
-    println!("  export KUBECONFIG={}", running.kubeconfig.display());
-    println!("  export PATH={}:{}:$PATH\n", folder(plugin).display(), running.bin.display());
-    println!("  kubectl isbsvc status -n {PLACE} --watch");
-    println!("  kubectl isbsvc describe -n {PLACE}");
-    println!("  kubectl isbsvc render -f manifests/samples/persistent.yaml\n");
+    install(&kubectl, &images, Some(&local_config()), |line| typed.show(line))?;
+    walk_through(&kubectl, &plugin, &typed, &["--kubeconfig".to_owned(), running.kubeconfig.display().to_string()])?;
+    println!("\nThe cluster stays. To go on:\n\n  {kubeconfig}\n  {path}\n");
+    typed.next();
     println!("To remove every trace of it: cargo xtask cluster down");
     Ok(())
 }
 
-fn on_a_cluster_of_yours(options: &Options, context: &str, plugin: &Path) -> Result<()> {
+fn on_a_cluster_of_yours(options: &Options, context: &str) -> Result<()> {
     let kubectl = Kubectl::with_context(context);
     kubectl
         .output(&["version"])
         .with_context(|| format!("the context {context} cannot be used; `kubectl config get-contexts` lists yours"))?;
+    alone(&kubectl)?;
+    if options.images.is_none() && !context.starts_with(KIND) {
+        println!("{context} is no kind context, so our images have to be pushed where its nodes find them:");
+        for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
+            println!("  skopeo copy oci-archive:{} docker://PREFIX/NAME:dev", archive.display());
+        }
+        bail!("nothing was installed; push the two images as isbsvc-controller:dev and isbsvc-webhook:dev, and give --images PREFIX");
+    }
+    let before = Before::of(&kubectl);
     println!("This installs into the context {context}:");
-    println!("  the definition of InterStepBufferService (replacing Numaflow's, where it is there)");
-    println!("  namespace {NAMESPACE} with the controller and the webhook");
-    println!("  namespace {PLACE} with one buffer service");
+    println!("  the definition of InterStepBufferService{}", if before.definition { ", in place of the one that is there" } else { "" });
+    println!("  in the namespace {NAMESPACE} the controller and the webhook, and what they may do");
+    println!("  the namespace {PLACE} with one buffer service");
     println!("To undo it afterwards:");
-    for line in undo(context) {
+    let undo: Vec<String> = before.undo().iter().map(|line| Typed { context: Some(context) }.line(line)).collect();
+    for line in &undo {
         println!("  {line}");
     }
     if !options.yes && !confirmed()? {
         bail!("nothing was installed");
     }
-    let images = match (&options.images, context.strip_prefix("kind-")) {
-        (Some(prefix), _) => Images { prefix: format!("{}/", prefix.trim_end_matches('/')), tag: "dev".to_owned() },
-        (None, Some(kind)) => {
-            for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
-                show(&format!("kind load image-archive {} --name {kind}", archive.display()));
-                let status =
-                    Command::new("kind").args(["load", "image-archive"]).arg(&archive).args(["--name", kind]).stdin(Stdio::null()).status();
-                if !status.context("cannot run kind; install it, or give --images PREFIX")?.success() {
-                    bail!("kind could not load {}", archive.display());
-                }
-            }
-            Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() }
-        }
-        (None, None) => bail!("{context} is no kind context; push the two images where the cluster finds them and give --images PREFIX"),
-    };
-    install(&kubectl, &images, None, show)?;
-    walk_through(&kubectl, plugin, &["--context".to_owned(), context.to_owned()])?;
-    println!("\nTo go on:\n\n  export PATH={}:$PATH\n", folder(plugin).display());
-    println!("  kubectl isbsvc status -n {PLACE} --context {context} --watch");
-    println!("  kubectl isbsvc describe -n {PLACE} --context {context}");
-    println!("  kubectl isbsvc render -f manifests/samples/persistent.yaml\n");
-    println!("To undo it:");
-    for line in undo(context) {
+    let done = install_and_show(options, context, &kubectl);
+    println!("\nTo undo it:");
+    for line in &undo {
         println!("  {line}");
+    }
+    done
+}
+
+fn install_and_show(options: &Options, context: &str, kubectl: &Kubectl) -> Result<()> {
+    let typed = Typed { context: Some(context) };
+    if options.images.is_none() {
+        let kind = context.strip_prefix(KIND).unwrap_or(context);
+        for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
+            typed.show(&format!("kind load image-archive {} --name {kind}", archive.display()));
+            let status =
+                Command::new("kind").args(["load", "image-archive"]).arg(&archive).args(["--name", kind]).stdin(Stdio::null()).status();
+            if !status.context("cannot run kind; install it, or give --images PREFIX")?.success() {
+                bail!("kind could not load {}", archive.display());
+            }
+        }
+    }
+    let prefix = options.images.as_deref().unwrap_or("localhost");
+    let images = Images { prefix: format!("{}/", prefix.trim_end_matches('/')), tag: "dev".to_owned() };
+    let plugin = build_the_plugin()?;
+    install(kubectl, &images, None, |line| typed.show(line))?;
+    walk_through(kubectl, &plugin, &typed, &["--context".to_owned(), context.to_owned()])?;
+    println!("\nTo go on:\n\n  export PATH={}:$PATH\n", folder(&plugin).display());
+    typed.next();
+    Ok(())
+}
+
+/// Two controllers that write the same objects are no demo.
+fn alone(kubectl: &Kubectl) -> Result<()> {
+    let theirs = ["get", "deployments", "-A", "--field-selector", "metadata.name=numaflow-controller", "-o"];
+    let found = kubectl.output(&[&theirs[..], &["jsonpath={.items[*].metadata.namespace}"]].concat())?;
+    let handed_over = kubectl.output(&["get", "validatingadmissionpolicybinding", "isbsvc-handover"]).is_ok();
+    if !found.trim().is_empty() && !handed_over {
+        bail!(
+            "Numaflow's own controller runs here (deployment/numaflow-controller in {}) and would write the same services; use another cluster, or keep it off them first (manifests/handover)",
+            found.trim()
+        );
     }
     Ok(())
 }
 
-fn undo(context: &str) -> [String; 4] {
-    [
-        format!("kubectl --context {context} delete namespace {PLACE}"),
-        format!("kubectl --context {context} delete validatingwebhookconfiguration,mutatingwebhookconfiguration isbsvc-webhook"),
-        format!("kubectl --context {context} delete -k manifests"),
-        format!("kubectl --context {context} delete -k manifests/crd   # only where Numaflow is not installed"),
-    ]
+/// What was in the cluster before us, and stays.
+struct Before {
+    namespace: bool,
+    definition: bool,
+}
+
+impl Before {
+    fn of(kubectl: &Kubectl) -> Self {
+        let found = |what: &[&str]| kubectl.output(&[&["get"], what].concat()).ok();
+        let label = found(&["namespace", NAMESPACE, "-o", r"jsonpath={.metadata.labels.app\.kubernetes\.io/part-of}"]);
+        Self {
+            // One that we made carries our label.
+            namespace: label.is_some_and(|label| label != "isbsvc"),
+            definition: found(&["crd", "interstepbufferservices.numaflow.numaproj.io"]).is_some(),
+        }
+    }
+
+    /// Our controller comes last of what waits for it, and the webhook's configurations after it, because it keeps them.
+    fn undo(&self) -> Vec<String> {
+        let mut lines = vec![format!("kubectl delete namespace {PLACE}")];
+        if self.namespace {
+            let ours = "-l app.kubernetes.io/part-of=isbsvc";
+            let kinds = "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget,networkpolicy,secret";
+            lines.push(format!("kubectl delete {kinds} -n {NAMESPACE} {ours}"));
+            lines.push(format!("kubectl delete lease isbsvc-controller-lock -n {NAMESPACE}"));
+            lines.push(format!("kubectl delete clusterrole,clusterrolebinding {ours}"));
+        } else {
+            lines.push("kubectl delete -k manifests".to_owned());
+        }
+        lines.push("kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration isbsvc-webhook".to_owned());
+        lines.push(if self.definition {
+            "# the definition of InterStepBufferService was there before, and stays; apply Numaflow's own to have that one again".to_owned()
+        } else {
+            "kubectl delete -k manifests/crd   # takes every buffer service of the cluster with it".to_owned()
+        });
+        lines
+    }
+}
+
+/// Commands as a person would type them.
+struct Typed<'a> {
+    /// Where it is not the current one.
+    context: Option<&'a str>,
+}
+
+impl Typed<'_> {
+    /// kubectl gives its own flags to no plugin, so there they come last.
+    fn line(&self, line: &str) -> String {
+        match self.context {
+            None => line.to_owned(),
+            Some(context) if line.starts_with("kubectl isbsvc ") => format!("{line} --context {context}"),
+            Some(context) => line.replace("kubectl ", &format!("kubectl --context {context} ")),
+        }
+    }
+
+    fn show(&self, line: &str) {
+        println!("$ {}", self.line(line));
+    }
+
+    /// The three commands to try next.
+    fn next(&self) {
+        println!("  {}", self.line(&format!("kubectl isbsvc status -n {PLACE} --watch")));
+        println!("  {}", self.line(&format!("kubectl isbsvc describe -n {PLACE}")));
+        println!("  kubectl isbsvc render -f manifests/samples/persistent.yaml\n");
+    }
 }
 
 /// The main job: a service is applied, filled in, becomes healthy, refuses what would lose data, and shows how it is.
-fn walk_through(kubectl: &Kubectl, plugin: &Path, connection: &[String]) -> Result<()> {
+fn walk_through(kubectl: &Kubectl, plugin: &Path, typed: &Typed<'_>, connection: &[String]) -> Result<()> {
+    typed.show(&format!("kubectl create namespace {PLACE}"));
     kubectl.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {PLACE}\n"))?;
     let isbsvc = |arguments: &[&str]| -> Result<()> {
-        show(&format!("kubectl isbsvc {} -n {PLACE}", arguments.join(" ")));
+        typed.show(&format!("kubectl isbsvc {} -n {PLACE}", arguments.join(" ")));
         let status = Command::new(plugin)
             .args(arguments)
             .args(["-n", PLACE])
@@ -136,15 +229,15 @@ fn walk_through(kubectl: &Kubectl, plugin: &Path, connection: &[String]) -> Resu
         Ok(())
     };
     println!("\nA service as the manual has it; what was left out is filled in:");
-    show(&format!("kubectl apply -n {PLACE} -f manifests/samples/default.yaml"));
+    typed.show(&format!("kubectl apply -n {PLACE} -f manifests/samples/default.yaml"));
     kubectl.run(&["apply", "-n", PLACE, "-f", "manifests/samples/default.yaml"])?;
-    show(&format!("kubectl get isbsvc default -n {PLACE} -o jsonpath={{.spec}}"));
+    typed.show(&format!("kubectl get isbsvc default -n {PLACE} -o jsonpath={{.spec}}"));
     println!("{}", kubectl.output(&["get", "isbsvc", "default", "-n", PLACE, "-o", "jsonpath={.spec}"])?);
     println!("\nIt becomes healthy once its servers agree on a leader:");
     isbsvc(&["status", "--wait", "--timeout", "180s"])?;
     println!("\nA change that would lose messages is refused, with the way that works:");
     let patch = r#"{"spec":{"jetstream":{"encryption":true}}}"#;
-    show(&format!("kubectl patch isbsvc default -n {PLACE} --type merge -p '{patch}'"));
+    typed.show(&format!("kubectl patch isbsvc default -n {PLACE} --type merge -p '{patch}'"));
     let refused = kubectl
         .command(&["patch", "isbsvc", "default", "-n", PLACE, "--type", "merge", "-p", patch])
         .output()
@@ -171,6 +264,27 @@ fn folder(program: &Path) -> PathBuf {
     program.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-fn show(line: &str) {
-    println!("$ {line}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        let typed = Typed { context: Some("mine") };
+        assert_eq!(
+            typed.line("kubectl create x | kubectl apply -f -"),
+            "kubectl --context mine create x | kubectl --context mine apply -f -"
+        );
+        assert_eq!(typed.line("kubectl isbsvc status -n demo"), "kubectl isbsvc status -n demo --context mine");
+        assert_eq!(Typed { context: None }.line("kubectl get pods"), "kubectl get pods");
+    }
+
+    #[test]
+    fn a_namespace_that_was_there_is_not_deleted() {
+        for namespace in [true, false] {
+            let undo = Before { namespace, definition: true }.undo().join("\n");
+            assert_eq!(undo.contains("delete -k manifests\n"), !namespace, "{undo}");
+            assert!(!undo.contains("delete -k manifests/crd"), "{undo}");
+        }
+    }
 }

@@ -68,8 +68,9 @@ pub struct Images {
 
 /// Installs definition, controller and webhook, and waits until all of it serves. `config` is a controller configuration for a cluster that has none.
 pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: impl Fn(&str)) -> Result<()> {
-    show("kubectl apply --server-side -k manifests/crd");
-    kubectl.run(&["apply", "--server-side", "-k", "manifests/crd"])?;
+    // Whoever installed a definition before us owns its fields.
+    show("kubectl apply --server-side --force-conflicts -k manifests/crd");
+    kubectl.run(&["apply", "--server-side", "--force-conflicts", "-k", "manifests/crd"])?;
     // `kubectl wait` fails at once on a definition that has no conditions yet.
     let established = [
         "get",
@@ -82,12 +83,13 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
         Ok(kubectl.output(&established).is_ok_and(|said| said == "True"))
     })?;
     let there = kubectl.output(&["get", "-n", NAMESPACE, "deployment/isbsvc-controller"]).is_ok();
+    let shared = kubectl.output(&["get", "namespace", NAMESPACE]).is_ok();
     if let Some(config) = config {
         // Before the pods, so that they never run by the built-in configuration.
         show("kubectl apply -f manifests/controller/namespace.yaml");
         kubectl.run(&["apply", "-f", "manifests/controller/namespace.yaml"])?;
         show(&format!(
-            "kubectl create configmap numaflow-controller-config -n {NAMESPACE} --from-file=controller-config.yaml={}",
+            "kubectl create configmap numaflow-controller-config -n {NAMESPACE} --from-file=controller-config.yaml={} --dry-run=client -o yaml | kubectl apply -f -",
             config.strip_prefix(repository::root()).unwrap_or(config).display()
         ));
         let from = format!("--from-file=controller-config.yaml={}", config.display());
@@ -104,14 +106,21 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
         ])?;
         kubectl.apply(&yaml)?;
     }
-    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}", images.prefix, images.tag));
+    let without = if shared { ", without the namespace, which is there" } else { "" };
+    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}{without}", images.prefix, images.tag));
     let mut yaml = kubectl.output(&["kustomize", "manifests"])?;
     for program in ["isbsvc-controller", "isbsvc-webhook"] {
         yaml = yaml.replace(&format!("image: {program}"), &format!("image: {}{program}:{}", images.prefix, images.tag));
     }
+    if shared {
+        // Whose pods else are in it is not known, and our Pod Security level might refuse them.
+        let objects: Vec<&str> = yaml.split("\n---\n").filter(|object| !object.contains("\nkind: Namespace\n")).collect();
+        yaml = objects.join("\n---\n");
+    }
     kubectl.apply(&yaml)?;
     if there {
         // Pods that were there already run the image of that tag that they started with; a new one has the same name.
+        show(&format!("kubectl rollout restart -n {NAMESPACE} deployment/isbsvc-controller deployment/isbsvc-webhook"));
         kubectl.run(&["rollout", "restart", "-n", NAMESPACE, "deployment/isbsvc-controller", "deployment/isbsvc-webhook"])?;
     }
     for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {
