@@ -34,10 +34,26 @@ pub const LOOK_WHILE_HEALTHY: Duration = Duration::from_secs(30);
 /// Between two looks at a service that waits for something: Pipelines that still use it, a fact that could not be read.
 pub const LOOK_WHILE_WAITING: Duration = Duration::from_secs(5);
 
+/// How long another controller must have left an object alone before we write it again: two that write at once would fight, and each round may restart
+/// servers. Numaflow's controller tries again at most every few minutes.
+pub const FOREIGN_QUIET: Duration = Duration::from_mins(10);
+
 /// Longest note of an event, bytes (the API's own limit is 1 kB).
 pub const EVENT_NOTE: usize = 1000;
 /// Longest `status.message`, bytes; the API allows more, but tables and people do not.
 pub const STATUS_MESSAGE: usize = 1024;
+/// Longest text of one reason of a verdict, bytes: three of them fit into a status.
+pub const REASON: usize = 320;
+/// Names in one reason of a verdict.
+pub const REASON_NAMES: usize = 3;
+/// Most reasons of one verdict, the worst ones: what servers list (peers, streams) is not ours to bound.
+pub const REASONS: usize = 100;
+/// How long a restart of a container is told (Numaflow's contract: `PodRecentRestart`).
+pub const RECENT_RESTART: Duration = Duration::from_mins(2);
+/// Left of a certificate from which a person should look: a month for whoever has to ask somebody else for a new one.
+pub const CERTIFICATE_WARNING: Duration = Duration::from_hours(30 * 24);
+/// Left of a certificate from which it cannot wait: a week with its weekend.
+pub const CERTIFICATE_CRITICAL: Duration = Duration::from_hours(7 * 24);
 
 /// Largest admission review that the webhook reads, bytes: an update carries the old and the new object, each of at most 3 MiB.
 pub const REVIEW: usize = 8 * 1024 * 1024;

@@ -4,6 +4,8 @@
 //! [`crate::apply`] has nothing left to decide. `render`, `diff`, the tests and the simulator read the same [`Plan`].
 
 mod action;
+mod adoption;
+mod children;
 mod compare;
 mod deletion;
 mod jetstream;
@@ -11,6 +13,7 @@ pub mod material;
 mod reconcile;
 mod redis;
 mod status;
+mod undecodable;
 
 use std::time::Duration;
 
@@ -20,10 +23,13 @@ pub use action::{Action, ChildKind, Event, EventType, Place, Precondition};
 pub use compare::differences;
 pub use material::{CertificatePair, Material, Need, needs};
 pub use reconcile::plan;
+pub use redis::vanished;
 pub use status::{Failure, failed};
+pub use undecodable::{Undecodable, readable, refused};
 
 use crate::api::{InterStepBufferService, InterStepBufferServiceStatus};
 use crate::controller_config::ControllerConfig;
+use crate::health::Verdict;
 
 /// What a plan is made from, besides what was observed.
 #[derive(Clone, Debug)]
@@ -51,6 +57,10 @@ pub struct Plan {
     pub desired: Vec<Desired>,
     /// Why nothing more can be done for now, in words: a fact that is not known, a lost key.
     pub held: Option<String>,
+    /// Objects that another controller writes too, in words; they are left alone for now.
+    pub foreign_writers: Vec<String>,
+    /// The verdict on the servers that the status was made from; `None` where nothing runs, or it was not judged.
+    pub verdict: Option<Verdict>,
 }
 
 /// An object that should exist.

@@ -143,6 +143,12 @@ pub fn check(request: Request<'_>, config: &ControllerConfig, policy: &Policy) -
     findings
 }
 
+/// What would refuse the request, had it not been there before (ratcheting).
+pub fn tolerated(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let denies = |finding: &&Finding| ALL.iter().any(|rule| rule.name == finding.rule && rule.level == Level::Deny);
+    findings.iter().filter(|finding| finding.level == Level::Warn).filter(denies)
+}
+
 /// The findings that refuse the request.
 pub fn denials(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|finding| finding.level == Level::Deny)

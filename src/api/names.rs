@@ -27,6 +27,14 @@ pub const KEEP_VOLUMES_ANNOTATION: &str = "numaflow.numaproj.io/keep-volumes";
 /// *refuse-without-harm*).
 pub const ACCEPTED_SPEC_ANNOTATION: &str = "numaflow.numaproj.io/accepted-spec";
 
+/// Annotation beside [`ACCEPTED_SPEC_ANNOTATION`]: what runs by that spec, as JSON, so that only a change of the user's moves it.
+pub const BASELINE_ANNOTATION: &str = "numaflow.numaproj.io/baseline";
+/// Annotation of every object but Secrets: the digest by which Numaflow's controller sees whether it has something to write. One that it wrote stays,
+/// so that it goes on seeing nothing to do, during a handover and back.
+pub const HASH_ANNOTATION: &str = "numaflow.numaproj.io/hash";
+/// Annotation beside [`HASH_ANNOTATION`]: the digest of what we want, so that a field that we no longer want is noticed as well.
+pub const DESIRED_HASH_ANNOTATION: &str = "numaflow.numaproj.io/desired-hash";
+
 /// Annotation of the `StatefulSet`: when the servers were first found to agree on a leader (RFC 3339). From then on a quorum of ready pods is enough for
 /// the condition (law *honest-health*).
 pub const FIRST_HEALTHY_ANNOTATION: &str = "numaflow.numaproj.io/first-healthy";
@@ -40,6 +48,8 @@ pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Value of [`COMPONENT_LABEL`] on everything of ours.
 pub const COMPONENT: &str = "isbsvc";
 
+/// Field manager of what Numaflow's own controller writes: the name of its program.
+pub const NUMAFLOW_MANAGER: &str = "numaflow";
 /// Field manager of the status, as its readers know it.
 pub const STATUS_MANAGER: &str = "numaflow";
 /// Field manager of the objects that we make.

@@ -77,9 +77,11 @@ impl Stores {
     }
 }
 
-/// Throws away what nobody reads of an object that is kept for long.
+/// Throws away what nobody reads of an object that is kept for long: which fields each writer wrote, but not who wrote.
 pub fn thin<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    for entry in object.meta_mut().managed_fields.iter_mut().flatten() {
+        entry.fields_v1 = None;
+    }
 }
 
 fn one<K>(store: &Store<K>, namespace: &str, name: &str) -> Fact<Option<K>>

@@ -1,6 +1,8 @@
 //! The objects of a `JetStream` service.
 
+mod baseline;
 mod budget;
+mod carry;
 mod config_map;
 mod metadata;
 mod secrets;
@@ -11,17 +13,16 @@ mod stateful_set;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(super) use baseline::{Baseline, Text, next as baseline};
 pub(super) use budget::budget;
 pub(super) use config_map::config_map;
 pub(super) use secrets::{CLUSTER_PAIR, SERVER_PAIR, needs, present, secrets, unreadable_users};
+pub(super) use server_config::server_config;
 pub(super) use service::service;
 pub(super) use stateful_set::{Images, pod_labels, stateful_set};
 
 use crate::api::{InterStepBufferService, JetStreamBufferService};
 use crate::controller_config::{Settings, quantity_bytes};
-
-/// Annotation with a digest of what we want, so that a field that we no longer want is noticed as well.
-pub(super) const HASH_ANNOTATION: &str = "numaflow.numaproj.io/hash";
 
 /// One service with everything that its objects are made from.
 #[derive(Clone, Copy)]
@@ -56,8 +57,13 @@ impl Subject<'_> {
 
 /// Hex SHA-256 of a value's JSON, whose keys are sorted.
 pub(super) fn hash(value: &Value) -> String {
+    digest(&value.to_string())
+}
+
+/// Hex SHA-256 of a text.
+fn digest(text: &str) -> String {
     use std::fmt::Write as _;
-    let digest = Sha256::digest(value.to_string());
+    let digest = Sha256::digest(text);
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

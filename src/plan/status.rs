@@ -34,8 +34,7 @@ pub(super) fn merged(before: &[Condition], stands: Vec<Stand>, now: jiff::Timest
         .into_iter()
         .map(|stand| {
             let same = before.iter().find(|condition| condition.type_ == stand.type_ && condition.status == stand.status);
-            // Whole seconds, as the API server stores them.
-            let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+            let now = whole_second(now);
             Condition {
                 type_: stand.type_.to_owned(),
                 status: stand.status.to_owned(),
@@ -48,6 +47,11 @@ pub(super) fn merged(before: &[Condition], stands: Vec<Stand>, now: jiff::Timest
         .collect();
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     conditions
+}
+
+/// A time as the API server stores it.
+pub(super) fn whole_second(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// The condition about the servers.

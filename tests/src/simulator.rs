@@ -68,6 +68,14 @@ impl Simulator {
         name
     }
 
+    /// Puts an object in, as somebody else made it.
+    pub fn put(&mut self, kind: ChildKind, object: Value) {
+        self.version += 1;
+        let object = stored(object, self.version);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.children.insert((kind, name), object);
+    }
+
     /// Asks for the service to be deleted.
     pub fn delete(&mut self) {
         self.object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");

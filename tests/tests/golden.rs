@@ -92,6 +92,14 @@ fn assert_differs_only(ours: &Value, observed: &Value, intended: &[(&str, &str)]
 
 const HASH: (&str, &str) = ("/metadata/annotations/numaflow.numaproj.io~1hash", "a digest of our own desired object");
 
+const DESIRED_HASH: (&str, &str) = (
+    "/metadata/annotations/numaflow.numaproj.io~1desired-hash",
+    "law drift-is-repaired: the same digest where it is ours alone, because one of Numaflow's controller stays",
+);
+
+const BASELINE: (&str, &str) =
+    ("/metadata/annotations/numaflow.numaproj.io~1baseline", "what runs is kept here, so that no upgrade of ours restarts anything");
+
 const ACCEPTED: (&str, &str) =
     ("/metadata/annotations/numaflow.numaproj.io~1accepted-spec", "law refuse-without-harm: the last accepted spec is kept here");
 
@@ -99,14 +107,14 @@ const ACCEPTED: (&str, &str) =
 fn the_config_map_is_the_observed_one() {
     let plan = planned(&json!({ "jetstream": { "version": "latest", "replicas": 3 } }));
     let ours = desired(&plan, ChildKind::ConfigMap, "isbsvc-default-js-config");
-    assert_differs_only(&ours, &fixtures::observed("ConfigMap", "isbsvc-default-js-config"), &[HASH, ACCEPTED]);
+    assert_differs_only(&ours, &fixtures::observed("ConfigMap", "isbsvc-default-js-config"), &[HASH, DESIRED_HASH, ACCEPTED, BASELINE]);
 }
 
 #[test]
 fn the_service_is_the_observed_one() {
     let plan = planned(&json!({ "jetstream": { "version": "latest", "replicas": 3 } }));
     let ours = desired(&plan, ChildKind::Service, "isbsvc-default-js-svc");
-    assert_differs_only(&ours, &fixtures::observed("Service", "isbsvc-default-js-svc"), &[HASH]);
+    assert_differs_only(&ours, &fixtures::observed("Service", "isbsvc-default-js-svc"), &[HASH, DESIRED_HASH]);
 }
 
 #[test]
@@ -118,7 +126,9 @@ fn the_stateful_set_differs_where_we_mean_it_to() {
         &fixtures::observed("StatefulSet", "isbsvc-default-js"),
         &[
             HASH,
+            DESIRED_HASH,
             ACCEPTED,
+            BASELINE,
             (
                 "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted",
                 "a deleted StatefulSet must never take the data with it; the finalizer deletes the claims",

@@ -105,7 +105,7 @@ fn a_refused_change_stays_refused_when_the_stateful_set_is_deleted() {
     simulator.settle();
     simulator.children.remove(&(ChildKind::StatefulSet, names::stateful_set("default")));
     simulator.settle();
-    let config = simulator.children[&(ChildKind::ConfigMap, names::config_map("default"))].to_string();
+    let config = simulator.children[&(ChildKind::ConfigMap, names::config_map("default"))]["data"].to_string();
     assert!(!config.contains("JS_KEY"), "the volumes hold messages that are not encrypted");
     assert!(simulator.service().status.expect("a status").message.expect("words").starts_with("Refused:"));
 }
@@ -165,7 +165,7 @@ fn honest_health() {
     simulator.settle();
     let status = simulator.service().status.expect("a status");
     assert!(status.is_healthy() && status.message.expect("words").contains("no answer"));
-    let found = verdict(&simulator.service(), &simulator.observed());
+    let found = verdict(&simulator.service(), &simulator.observed(), simulator.now);
     assert_eq!(found.level, Level::Warning);
     // A lost quorum of ready pods turns the condition.
     for ordinal in 1..3 {
@@ -179,10 +179,7 @@ fn honest_health() {
 #[test]
 fn a_service_is_deleted_only_when_no_pipeline_uses_it_and_its_claims_go_last() {
     let mut simulator = healthy(&three());
-    let claim = names::claim("default", 0);
-    simulator
-        .children
-        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator.claim();
     simulator.pipelines = vec![PipelineUse { name: "orders".to_owned(), deleting: false }];
     simulator.delete();
     simulator.settle();
@@ -203,10 +200,7 @@ fn a_service_is_deleted_only_when_no_pipeline_uses_it_and_its_claims_go_last() {
 #[test]
 fn volumes_are_kept_where_the_user_says_so() {
     let mut simulator = healthy(&three());
-    let claim = names::claim("default", 0);
-    simulator
-        .children
-        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    let claim = simulator.claim();
     simulator.object["metadata"]["annotations"] = json!({ names::KEEP_VOLUMES_ANNOTATION: "true" });
     simulator.delete();
     simulator.settle();
@@ -311,10 +305,7 @@ fn users_that_cannot_be_read_and_certificates_that_servers_run_with_stop_us() {
 #[test]
 fn kept_volumes_keep_what_reads_them() {
     let mut simulator = healthy(&json!({ "jetstream": { "version": "2.12.7", "encryption": true, "persistence": {} } }));
-    let claim = names::claim("default", 0);
-    simulator
-        .children
-        .insert((ChildKind::PersistentVolumeClaim, claim.clone()), json!({ "metadata": { "name": claim, "uid": "uid-claim" } }));
+    simulator.claim();
     simulator.object["metadata"]["annotations"] = json!({ names::KEEP_VOLUMES_ANNOTATION: "true" });
     simulator.delete();
     simulator.settle();
@@ -341,7 +332,7 @@ fn an_invalid_service_of_somebody_else_goes_on_as_it_is() {
     );
     simulator.settle();
     let status = simulator.service().status.expect("a status");
-    assert!(status.is_healthy() && status.message.expect("words").contains("run on as they are"));
+    assert!(status.is_healthy() && status.message.expect("words").contains("made by somebody else"));
 }
 
 #[test]

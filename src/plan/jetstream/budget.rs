@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{HASH_ANNOTATION, Subject, hash, metadata};
+use super::{Subject, hash, metadata};
 use crate::api::names;
 use crate::plan::ChildKind;
 
@@ -12,6 +12,6 @@ pub(in crate::plan) fn budget(subject: Subject<'_>) -> Option<Value> {
     let body = json!({ "spec": { "maxUnavailable": 1, "selector": { "matchLabels": metadata::labels(subject) } } });
     let hash = hash(&body);
     let mut object = metadata::object(subject, ChildKind::PodDisruptionBudget, &names::stateful_set(subject.name()), body);
-    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash)]);
+    metadata::annotate_hash(&mut object, hash);
     Some(object)
 }

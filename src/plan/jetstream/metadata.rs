@@ -38,6 +38,11 @@ pub(super) fn annotate(object: &mut Value, annotations: impl IntoIterator<Item =
     }
 }
 
+/// Adds the digest of what is wanted, for us and for Numaflow's controller.
+pub(super) fn annotate_hash(object: &mut Value, hash: String) {
+    annotate(object, [(names::DESIRED_HASH_ANNOTATION, hash.clone()), (names::HASH_ANNOTATION, hash)]);
+}
+
 pub(super) fn labels(subject: Subject<'_>) -> BTreeMap<String, String> {
     names::labels(subject.name(), ServiceType::JetStream.as_str())
 }

@@ -4,7 +4,7 @@ use crate::api::names;
 /// Text of the server's configuration, as Numaflow writes it, to the byte where nothing of ours differs (`reference/observed-default.yaml`).
 ///
 /// `$POD_NAME`, `$CLUSTER_ADVERTISE` and `$JS_KEY` are variables that NATS takes from the container's environment.
-pub(super) fn server_config(subject: Subject<'_>) -> String {
+pub(in crate::plan) fn server_config(subject: Subject<'_>) -> String {
     let settings = subject.settings;
     let key = if subject.spec.encrypted() { "key: $JS_KEY" } else { "" };
     let mut text = format!(

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{HASH_ANNOTATION, Subject, hash, metadata};
+use super::{Subject, hash, metadata};
 use crate::api::names;
 use crate::plan::ChildKind;
 
@@ -23,6 +23,6 @@ pub(in crate::plan) fn service(subject: Subject<'_>) -> Value {
     });
     let hash = hash(&body);
     let mut object = metadata::object(subject, ChildKind::Service, &names::service(subject.name()), body);
-    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash)]);
+    metadata::annotate_hash(&mut object, hash);
     object
 }

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Map, Value, json};
 
-use super::{HASH_ANNOTATION, Subject, hash, metadata};
+use super::{Baseline, Subject, hash, metadata};
 use crate::api::names::{self, server_secret_key as key};
 use crate::api::{ContainerTemplate, Probe};
 use crate::controller_config::{JetStreamVersion, quantity_bytes};
@@ -45,20 +44,16 @@ impl Images {
         }
     }
 
-    /// From what runs, so that a floating version, or one that is no longer listed, restarts nothing.
-    pub(in crate::plan) fn running(live: &StatefulSet) -> Option<Self> {
-        let containers = &live.spec.as_ref()?.template.spec.as_ref()?.containers;
-        let image = |name: &str| containers.iter().find(|container| container.name == name).and_then(|container| container.image.clone());
-        let server = image("main")?;
-        let main = containers.iter().find(|container| container.name == "main")?;
+    /// From a pod template, so that a floating version, one that is no longer listed, or one whose image was listed otherwise restarts nothing.
+    pub(in crate::plan) fn of(template: &Value) -> Option<Self> {
+        let containers = template["spec"]["containers"].as_array()?;
+        let container = |name: &str| containers.iter().find(|container| container["name"] == name);
+        let image = |name: &str| container(name).and_then(|container| container["image"].as_str()).unwrap_or_default().to_owned();
+        let main = container("main")?;
+        let server = main["image"].as_str()?.to_owned();
         let release = crate::controller_config::parse_version(server.rsplit_once(':').map_or("", |(_, tag)| tag));
-        Some(Self {
-            reloader: image("reloader").unwrap_or_default(),
-            exporter: image("metrics").unwrap_or_default(),
-            command: main.command.as_ref()?.first()?.clone(),
-            server,
-            release,
-        })
+        let command = main["command"][0].as_str()?.to_owned();
+        Some(Self { reloader: image("reloader"), exporter: image("metrics"), command, server, release })
     }
 
     fn at_least(&self, release: (u32, u32, u32)) -> bool {
@@ -70,7 +65,7 @@ impl Images {
 /// The `StatefulSet`. `annotations` are ours that are no part of what is rolled out.
 pub(in crate::plan) fn stateful_set(
     subject: Subject<'_>,
-    images: &Images,
+    baseline: &Baseline,
     annotations: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Value {
     let spec = subject.spec;
@@ -82,7 +77,7 @@ pub(in crate::plan) fn stateful_set(
             "replicas": spec.server_count(),
             "selector": { "matchLabels": metadata::labels(subject) },
             "serviceName": names::service(subject.name()),
-            "template": template(subject, images),
+            "template": baseline.template,
             "updateStrategy": { "type": "RollingUpdate" },
         },
     });
@@ -90,24 +85,30 @@ pub(in crate::plan) fn stateful_set(
         // Between two pods of a roll: a server answers before its streams have caught up (nats-server issue 4875).
         body["spec"]["minReadySeconds"] = json!(MIN_READY);
     }
-    if let Some(persistence) = &spec.persistence {
-        let mut claim = json!({
-            "metadata": { "name": names::claim_template(subject.name()), "labels": metadata::labels(subject) },
-            "spec": {
-                "accessModes": [persistence.access_mode()],
-                "resources": { "requests": { "storage": persistence.volume_size() } },
-            },
-        });
-        if let Some(class) = &persistence.storage_class_name {
-            claim["spec"]["storageClassName"] = json!(class);
-        }
-        body["spec"]["volumeClaimTemplates"] = json!([claim]);
+    if !baseline.volume_claim_templates.is_empty() {
+        body["spec"]["volumeClaimTemplates"] = json!(baseline.volume_claim_templates);
     }
     let hash = hash(&body);
     let mut object = metadata::object(subject, ChildKind::StatefulSet, &names::stateful_set(subject.name()), body);
-    metadata::annotate(&mut object, [(HASH_ANNOTATION, hash)]);
+    metadata::annotate_hash(&mut object, hash);
     metadata::annotate(&mut object, annotations);
     object
+}
+
+/// The claims of each server; none without persistence.
+pub(super) fn volume_claim_templates(subject: Subject<'_>) -> Vec<Value> {
+    let Some(persistence) = &subject.spec.persistence else { return Vec::new() };
+    let mut claim = json!({
+        "metadata": { "name": names::claim_template(subject.name()), "labels": metadata::labels(subject) },
+        "spec": {
+            "accessModes": [persistence.access_mode()],
+            "resources": { "requests": { "storage": persistence.volume_size() } },
+        },
+    });
+    if let Some(class) = &persistence.storage_class_name {
+        claim["spec"]["storageClassName"] = json!(class);
+    }
+    vec![claim]
 }
 
 /// Every label of the pods.
@@ -117,7 +118,8 @@ pub(in crate::plan) fn pod_labels(subject: Subject<'_>) -> BTreeMap<String, Stri
     labels
 }
 
-fn template(subject: Subject<'_>, images: &Images) -> Value {
+/// The pod template that we make for a new service.
+pub(super) fn template(subject: Subject<'_>, images: &Images) -> Value {
     let pod = &subject.spec.pod;
     let mut metadata = json!({ "labels": pod_labels(subject) });
     if let Some(annotations) = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()) {

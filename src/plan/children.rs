@@ -1,0 +1,172 @@
+use jiff::Timestamp;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use kube::core::{Selector, SelectorExt as _};
+use serde_json::{Value, json};
+
+use super::adoption::{self, Obstacle};
+use super::deletion::seen;
+use super::jetstream::{self, Subject};
+use super::{Action, ChildKind, Desired, Material, Place, Plan, Precondition, compare};
+use crate::api::names;
+use crate::observed::{Fact, Observed};
+
+/// Objects that are built before they are compared with what is there.
+pub(super) struct Built {
+    /// The `StatefulSet`.
+    pub stateful_set: Value,
+    /// The `ConfigMap`.
+    pub config_map: Value,
+}
+
+/// The objects, in the order of making, with a write for each that is not as it should be.
+pub(super) fn children(plan: &mut Plan, now: Timestamp, observed: &Observed, material: &Material, subject: Subject<'_>, built: Built) {
+    secrets(plan, observed, material, subject);
+    child(plan, now, ChildKind::ConfigMap, built.config_map, &observed.config_map);
+    child(plan, now, ChildKind::Service, jetstream::service(subject), &observed.service);
+    child(plan, now, ChildKind::StatefulSet, built.stateful_set, &observed.stateful_set);
+    budget(plan, now, observed, subject);
+}
+
+fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>) {
+    let (server, client) = match (&observed.server_secret, &observed.client_secret) {
+        (Fact::Known(server), Fact::Known(client)) => (server, client),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => {
+            plan.held = Some(why.clone());
+            return;
+        }
+    };
+    let Some(actions) = jetstream::secrets(subject, server.as_ref(), client.as_ref(), material) else {
+        plan.held = Some("passwords, keys or certificates are missing and were not drawn".to_owned());
+        return;
+    };
+    for action in &actions {
+        if let Action::Create { kind, name, object } = action {
+            plan.desired.push(Desired { kind: *kind, name: name.clone(), object: object.clone() });
+        }
+    }
+    plan.actions.extend(actions);
+}
+
+fn budget(plan: &mut Plan, now: Timestamp, observed: &Observed, subject: Subject<'_>) {
+    let Fact::Known(others) = &observed.other_budgets else { return };
+    let Fact::Known(own) = &observed.budget else { return };
+    let labels = jetstream::pod_labels(subject);
+    let covered = others.iter().any(|other| selects(other, &labels));
+    match jetstream::budget(subject).filter(|_| !covered) {
+        Some(object) => child(plan, now, ChildKind::PodDisruptionBudget, object, &observed.budget),
+        None => {
+            // Two budgets over one pod would block every eviction.
+            if let Some(own) = own {
+                let precondition = Precondition { resource_version: None, ..seen(&own.metadata) };
+                plan.actions.push(Action::Delete { kind: ChildKind::PodDisruptionBudget, name: own.name_any(), precondition });
+            }
+        }
+    }
+}
+
+/// Whether a budget selects pods with these labels; one whose selector cannot be read selects none, as in Kubernetes.
+fn selects(budget: &PodDisruptionBudget, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
+    selector.and_then(|selector| Selector::try_from(selector).ok()).is_some_and(|selector| selector.matches(labels))
+}
+
+fn child<K>(plan: &mut Plan, now: Timestamp, kind: ChildKind, mut object: Value, live: &Fact<Option<K>>)
+where
+    K: kube::Resource + serde::Serialize,
+{
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if let Fact::Known(Some(live)) = live {
+        keep_their_hash(&mut object, live.meta());
+    }
+    plan.desired.push(Desired { kind, name: name.clone(), object: object.clone() });
+    match live {
+        Fact::Unknown(why) => plan.held = Some(why.clone()),
+        Fact::Known(None) => plan.actions.push(apply(kind, name, object, None, Vec::new())),
+        Fact::Known(Some(live)) => {
+            let live_value = json!(live);
+            let changed = compare::differences(&comparable(&object), &live_value);
+            let theirs = adoption::numaflows(live.meta());
+            if changed.is_empty() {
+                plan.actions.extend(theirs.map(|(index, _)| disown(kind, name, index, live.meta())));
+                return;
+            }
+            // Where we have written before, somebody else writes as well.
+            if let Some((_, written)) = theirs.filter(|_| written_by_us(live.meta()))
+                && let Err(Obstacle::ForeignWriter(words, _)) = adoption::wait_for_quiet(kind.kind(), live.meta(), written, now)
+            {
+                plan.foreign_writers.push(words);
+                return;
+            }
+            let action = drift(kind, &name, &object, &live_value, live.meta(), &changed);
+            plan.actions.push(action.unwrap_or_else(|| apply(kind, name, object, Some(live.meta()), changed)));
+        }
+    }
+}
+
+/// The digest that Numaflow's controller wrote stays, so that it sees nothing to do; ours, where it is the live one, follows what we want.
+fn keep_their_hash(object: &mut Value, live: &ObjectMeta) {
+    let annotation = |name: &str| live.annotations.as_ref().and_then(|annotations| annotations.get(name));
+    if let Some(hash) = annotation(names::HASH_ANNOTATION).filter(|hash| annotation(names::DESIRED_HASH_ANNOTATION) != Some(hash)) {
+        object["metadata"]["annotations"][names::HASH_ANNOTATION] = json!(hash);
+    }
+}
+
+/// Whether we have applied an object before.
+fn written_by_us(metadata: &ObjectMeta) -> bool {
+    let mut entries = metadata.managed_fields.iter().flatten();
+    entries.any(|entry| entry.manager.as_deref() == Some(names::CHILDREN_MANAGER) && entry.operation.as_deref() == Some("Apply"))
+}
+
+/// Takes the fields from Numaflow's controller, once all of them are ours as well: as long as it owns them too, server-side apply never takes one away.
+fn disown(kind: ChildKind, name: String, index: usize, metadata: &ObjectMeta) -> Action {
+    let places = vec![Place { pointer: format!("/metadata/managedFields/{index}"), value: None }];
+    Action::Patch { kind, name, places, precondition: seen(metadata) }
+}
+
+/// The repair of what somebody edited in lists that are ours as a whole. Server-side apply merges such lists: it would keep the items of others, and add
+/// a port beside one whose number was edited. `None` where what we want changed itself, or a place is gone, which apply says well.
+fn drift(kind: ChildKind, name: &str, object: &Value, live: &Value, metadata: &ObjectMeta, changed: &[String]) -> Option<Action> {
+    if changed.iter().any(|pointer| pointer.starts_with("/metadata/")) {
+        return None;
+    }
+    let mut pointers: Vec<String> = changed.iter().map(|pointer| list_around(live, pointer)).collect();
+    pointers.sort();
+    pointers.dedup();
+    if !pointers.iter().any(|pointer| live.pointer(pointer).is_some_and(Value::is_array)) {
+        return None;
+    }
+    let places = pointers.into_iter().map(|pointer| {
+        live.pointer(&pointer)?;
+        let value = Some(object.pointer(&pointer)?.clone());
+        Some(Place { pointer, value })
+    });
+    Some(Action::Patch { kind, name: name.to_owned(), places: places.collect::<Option<_>>()?, precondition: seen(metadata) })
+}
+
+/// The outermost list that a place is in; the place itself where it is in none.
+fn list_around(live: &Value, pointer: &str) -> String {
+    let ends = pointer.match_indices('/').map(|(at, _)| at).skip(1).chain([pointer.len()]);
+    ends.map(|end| &pointer[..end]).find(|part| live.pointer(part).is_some_and(Value::is_array)).unwrap_or(pointer).to_owned()
+}
+
+/// The part of an object that is compared with what is there: k8s-openapi's types write no apiVersion and kind.
+fn comparable(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Value::Object(fields) = &mut object {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    object
+}
+
+fn apply(kind: ChildKind, name: String, object: Value, live: Option<&ObjectMeta>, changed: Vec<String>) -> Action {
+    Action::Apply {
+        kind,
+        name,
+        object,
+        precondition: live.map(|live| Precondition { uid: live.uid.clone(), resource_version: None }).unwrap_or_default(),
+        changed,
+    }
+}

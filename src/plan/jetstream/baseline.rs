@@ -1,0 +1,146 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Images, Subject, carry::carried, digest, server_config::server_config, stateful_set};
+
+/// What runs, as it was last carried out, kept beside the accepted spec: the parts whose change restarts servers or pipelines. Only a change of the
+/// user's moves them; neither an upgrade of ours nor what somebody else wrote otherwise does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::plan) struct Baseline {
+    /// Pod template.
+    pub template: Value,
+    /// Volume claim templates, which cannot change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_claim_templates: Vec<Value>,
+    /// Configuration of the servers.
+    pub config: Text,
+    /// `status.config.jetstream.streamConfig`.
+    pub stream_config: Text,
+}
+
+/// A text in use, and the digest of the one that we would have written in its place. As long as we would write the same, the text stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::plan) struct Text {
+    text: String,
+    made: String,
+}
+
+impl Text {
+    /// A text of somebody else's, in use where we would write `ours`.
+    pub fn found(text: String, ours: &str) -> Self {
+        Self { text, made: digest(ours) }
+    }
+
+    fn own(text: String) -> Self {
+        Self { made: digest(&text), text }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Settings that a server reads only when it starts, and refuses a whole reload for where they changed (nats-server 2.12.7, server/reload.go).
+const ONLY_AT_START: [&str; 6] = ["port:", "http:", "store_dir:", "max_memory_store:", "max_file_store:", "lame_duck_duration:"];
+
+/// What should run now. `old` is the subject by the spec that was accepted last, and what ran by it; none for a service that is new.
+pub(in crate::plan) fn next(
+    subject: Subject<'_>,
+    images: &Images,
+    stream_config: String,
+    old: Option<(Subject<'_>, &Baseline)>,
+) -> Baseline {
+    let template = stateful_set::template(subject, images);
+    let volume_claim_templates = stateful_set::volume_claim_templates(subject);
+    let config = server_config(subject);
+    let Some((was, base)) = old else {
+        return Baseline { template, volume_claim_templates, config: Text::own(config), stream_config: Text::own(stream_config) };
+    };
+    let before = stateful_set::template(was, &Images::of(&base.template).unwrap_or_else(|| images.clone()));
+    Baseline {
+        template: next_template(&base.template, &before, &template),
+        volume_claim_templates: base.volume_claim_templates.clone(),
+        config: if base.config.made == digest(&config) {
+            base.config.clone()
+        } else {
+            Text::found(keep_start_settings(&config, &base.config.text), &config)
+        },
+        stream_config: if base.stream_config.made == digest(&stream_config) {
+            base.stream_config.clone()
+        } else {
+            Text::own(stream_config)
+        },
+    }
+}
+
+/// The template with what the change from `before` to `after` touches; and where that rolls the pods anyway, with what harms nobody.
+fn next_template(base: &Value, before: &Value, after: &Value) -> Value {
+    if before == after {
+        return base.clone();
+    }
+    let mut next = carried(base, before, after);
+    for field in ["terminationGracePeriodSeconds", "enableServiceLinks"] {
+        next["spec"][field] = after["spec"][field].clone();
+    }
+    let main = after["spec"]["containers"].as_array().into_iter().flatten().find(|container| container["name"] == "main");
+    let containers = next["spec"]["containers"].as_array_mut().into_iter().flatten();
+    if let (Some(ours), Some(theirs)) = (main, containers.into_iter().find(|container| container["name"] == "main")) {
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            theirs[probe] = ours[probe].clone();
+        }
+    }
+    next
+}
+
+/// The new text with the lines of the old one that a running server would refuse to change.
+fn keep_start_settings(new: &str, old: &str) -> String {
+    let starts = |line: &str, key: &str| line.trim_start().starts_with(key);
+    // `port:` stands in the cluster block once more; the first one of each key is meant, as in the text that we write.
+    let mut kept: Vec<(&str, &str)> =
+        ONLY_AT_START.iter().filter_map(|key| Some((*key, old.lines().find(|line| starts(line, key))?))).collect();
+    let mut lines = Vec::new();
+    for line in new.lines() {
+        match kept.iter().position(|(key, _)| starts(line, key)) {
+            Some(index) => lines.push(kept.remove(index).1),
+            None => lines.push(line),
+        }
+    }
+    let mut text = lines.join("\n");
+    if new.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_reads_only_at_its_start_stays() {
+        let old = "port: 4222\nmax_payload: 1\njetstream {\n  max_file_store: 1TB\n}\ncluster {\n  port: 6222\n}\n";
+        let new = "port: 4222\nmax_payload: 2\njetstream {\n  max_file_store: 10\n}\ncluster {\n  port: 6222\n  routes: [a]\n}\n";
+        assert_eq!(
+            keep_start_settings(new, old),
+            "port: 4222\nmax_payload: 2\njetstream {\n  max_file_store: 1TB\n}\ncluster {\n  port: 6222\n  routes: [a]\n}\n"
+        );
+    }
+
+    #[test]
+    fn a_change_brings_what_harms_nobody_and_no_other_user() {
+        let base = json!({ "spec": { "securityContext": {}, "terminationGracePeriodSeconds": 120, "containers": [{ "name": "main", "image": "a", "livenessProbe": 1 }] } });
+        let before = json!({ "spec": { "securityContext": { "runAsUser": 65532 }, "terminationGracePeriodSeconds": 150, "enableServiceLinks": false, "containers": [{ "name": "main", "image": "a", "livenessProbe": 2 }] } });
+        assert_eq!(next_template(&base, &before, &before), base, "without a change nothing moves");
+        let mut after = before.clone();
+        after["spec"]["containers"][0]["image"] = json!("b");
+        let next = next_template(&base, &before, &after);
+        assert_eq!(next["spec"]["securityContext"], json!({}), "files of another user may become unreadable");
+        assert_eq!(next["spec"]["terminationGracePeriodSeconds"], json!(150));
+        assert_eq!(next["spec"]["enableServiceLinks"], json!(false));
+        assert_eq!(next["spec"]["containers"][0]["image"], json!("b"));
+        assert_eq!(next["spec"]["containers"][0]["livenessProbe"], json!(2));
+    }
+}

@@ -1,0 +1,282 @@
+//! Taking over what Numaflow's own controller made: nothing restarts, no secret and no byte of the status changes, and from then on it is ours.
+
+// A test may panic; that is how it fails.
+#![allow(clippy::panic)]
+
+use base64::Engine as _;
+use isbsvc::api::names;
+use isbsvc::plan::{Action, ChildKind};
+use isbsvc_tests::numaflow::{Material, Service};
+use isbsvc_tests::simulator::{Simulator, managed};
+use serde_json::{Value, json};
+
+/// A service that Numaflow's controller made by this spec and that is healthy, as our controller finds it.
+fn numaflows(spec: &Value) -> Simulator {
+    let mut simulator = Simulator::new(spec);
+    let jetstream = &spec["jetstream"];
+    let made = Service {
+        namespace: "simulated".to_owned(),
+        uid: "uid-1".to_owned(),
+        replicas: jetstream["replicas"].as_i64().and_then(|count| i32::try_from(count).ok()).unwrap_or(3),
+        tls: jetstream["tls"] == true,
+        encryption: jetstream["encryption"] == true,
+        volume: jetstream["persistence"]["volumeSize"].as_str().map(str::to_owned),
+        images: None,
+    };
+    let word = |word: &str| word.to_owned();
+    let pair = |whose: &str| [format!("{whose}-cert"), format!("{whose}-key"), format!("{whose}-ca")];
+    let material = Material {
+        client: (word("usrusrus"), word("passwordpassword")),
+        system: word("systemsystemsystemsystem"),
+        encryption: word("abcdefghijkl"),
+        server: pair("server"),
+        cluster: pair("cluster"),
+    };
+    simulator.object["metadata"]["finalizers"] = json!([names::FINALIZER]);
+    simulator.object["status"] = made.status();
+    simulator.object["status"].as_object_mut().map(|status| status.remove("message"));
+    let mut objects = vec![
+        (ChildKind::StatefulSet, made.stateful_set()),
+        (ChildKind::Service, made.service()),
+        (ChildKind::ConfigMap, made.config_map()),
+    ];
+    for mut secret in made.secrets(&material) {
+        let encoded = |text: &Value| json!(base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default()));
+        let text = secret["stringData"].take();
+        secret["data"] = text.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), encoded(value))).collect();
+        objects.push((ChildKind::Secret, secret));
+    }
+    for (kind, mut object) in objects {
+        managed(&mut object, names::NUMAFLOW_MANAGER, "Update", simulator.now);
+        simulator.put(kind, object);
+    }
+    simulator.start_pods();
+    simulator
+}
+
+fn set() -> (ChildKind, String) {
+    (ChildKind::StatefulSet, names::stateful_set("default"))
+}
+
+fn config_map() -> (ChildKind, String) {
+    (ChildKind::ConfigMap, names::config_map("default"))
+}
+
+fn three() -> Value {
+    json!({ "jetstream": { "version": "latest", "replicas": 3 } })
+}
+
+/// Settles a service of Numaflow's and gives it as it was and as it is.
+fn adopted(spec: &Value) -> (Simulator, Simulator) {
+    let (mut simulator, before) = (numaflows(spec), numaflows(spec));
+    simulator.settle();
+    (before, simulator)
+}
+
+/// Every shape of service: taken over as it runs.
+#[test]
+fn a_service_of_numaflows_is_taken_over_as_it_runs() {
+    for more in [
+        json!({}),
+        json!({ "tls": true }),
+        json!({ "encryption": true }),
+        json!({ "replicas": 1 }),
+        json!({ "replicas": 5 }),
+        json!({ "persistence": { "volumeSize": "10Gi" } }),
+        json!({ "settings": "max_payload: 2097152\n" }),
+    ] {
+        let mut spec = three();
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec["jetstream"][field] = value.clone();
+        }
+        let (before, after) = adopted(&spec);
+        for (at, was) in &before.children {
+            let is = &after.children[at];
+            match at.0 {
+                ChildKind::Secret => assert_eq!(is, was, "{more}: no new secret"),
+                ChildKind::ConfigMap => assert_eq!(is["data"], was["data"], "{more}: no reload"),
+                ChildKind::StatefulSet => {
+                    for field in ["template", "replicas", "volumeClaimTemplates", "selector", "serviceName", "podManagementPolicy"] {
+                        assert_eq!(is["spec"].get(field), was["spec"].get(field), "{more}: spec.{field}");
+                    }
+                    assert_eq!(is["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"], json!("Retain"), "{more}");
+                }
+                _ => {}
+            }
+            if at.0 != ChildKind::Secret {
+                let hash = |object: &Value| object["metadata"]["annotations"][names::HASH_ANNOTATION].clone();
+                assert_eq!(hash(is), hash(was), "{more}: Numaflow's controller sees nothing to do");
+                let managers = is["metadata"]["managedFields"].to_string();
+                assert!(!managers.contains("\"numaflow\"") && managers.contains(names::CHILDREN_MANAGER), "{more}: {managers}");
+            }
+        }
+        assert_eq!(after.object["status"], before.object["status"], "{more}: not a byte");
+    }
+}
+
+#[test]
+fn the_takeover_is_told_once() {
+    let mut simulator = numaflows(&three());
+    let reasons = |simulator: &mut Simulator| simulator.step().events.iter().map(|event| event.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(&mut simulator), ["Adopted"]);
+    for _ in 0..3 {
+        assert_eq!(reasons(&mut simulator), Vec::<&str>::new());
+    }
+}
+
+/// A later change carries that change and what harms nobody; another user or another store limit it does not.
+#[test]
+fn a_later_change_carries_itself_and_what_harms_nobody() {
+    let (before, mut simulator) = adopted(&three());
+    simulator.edit_spec("/jetstream/containerTemplate", json!({ "resources": { "limits": { "memory": "1Gi" } } }));
+    simulator.settle();
+    let pod = |simulator: &Simulator| simulator.children[&set()]["spec"]["template"]["spec"].clone();
+    let (was, is) = (pod(&before), pod(&simulator));
+    assert_eq!(is["containers"][0]["resources"], json!({ "limits": { "memory": "1Gi" } }));
+    assert_eq!(is["securityContext"], was["securityContext"], "the store was written by another user");
+    assert!(is["containers"][0].get("securityContext").is_none() && is.get("affinity").is_none());
+    assert_eq!(is["terminationGracePeriodSeconds"], json!(150));
+    assert_eq!(is["containers"][0]["livenessProbe"]["httpGet"]["path"], json!("/healthz?js-enabled-only=true"));
+    let limit = is["containers"][0]["env"].as_array().into_iter().flatten().find(|variable| variable["name"] == "GOMEMLIMIT");
+    assert_eq!(limit, Some(&json!({ "name": "GOMEMLIMIT", "value": "966367638" })), "nine tenths, and nothing of the old reference");
+    for container in 1..3 {
+        assert_eq!(is["containers"][container], was["containers"][container]);
+    }
+    assert_eq!(simulator.children[&config_map()]["data"], before.children[&config_map()]["data"]);
+    assert_eq!(simulator.step().actions, [], "and then it is quiet");
+}
+
+#[test]
+fn a_payload_that_grows_is_reloaded_and_leaves_what_a_server_reads_only_at_its_start() {
+    let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "persistence": { "volumeSize": "10Gi" } } });
+    let (before, mut simulator) = adopted(&spec);
+    simulator.edit_spec("/jetstream/settings", json!("max_payload: 2097152\n"));
+    simulator.settle();
+    let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default().to_owned();
+    assert!(text.contains("max_payload: 2097152\n") && text.contains("max_file_store: 1TB\n"), "{text}");
+    assert_eq!(simulator.children[&set()]["spec"]["template"], before.children[&set()]["spec"]["template"], "no restart");
+}
+
+/// Law drift-is-repaired holds for what was taken over as well.
+#[test]
+fn drift_of_what_was_taken_over_is_repaired() {
+    let (_, mut simulator) = adopted(&three());
+    let wanted = simulator.children[&set()]["spec"]["template"].clone();
+    let edits: [(&str, fn(&mut Value)); 5] = [
+        ("a changed field", |pod| pod["containers"][0]["image"] = json!("elsewhere")),
+        ("a removed field", |pod| drop(pod["containers"][0].as_object_mut().and_then(|main| main.remove("lifecycle")))),
+        ("an added item", |pod| {
+            pod["containers"][0]["env"].as_array_mut().into_iter().for_each(|env| env.push(json!({ "name": "FOO", "value": "x" })));
+        }),
+        ("a removed item", |pod| drop(pod["containers"][0]["env"].as_array_mut().and_then(Vec::pop))),
+        ("a removed container", |pod| drop(pod["containers"].as_array_mut().and_then(Vec::pop))),
+    ];
+    for (what, edit) in edits {
+        let live = simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec")).expect("made");
+        edit(live);
+        simulator.settle();
+        assert_eq!(simulator.children[&set()]["spec"]["template"], wanted, "{what}");
+    }
+}
+
+/// What decides over stored messages is read from what runs: a spec that was changed while nobody looked is no accepted spec.
+#[test]
+fn a_dangerous_change_that_was_not_carried_out_yet_is_refused_at_the_takeover() {
+    for (field, value, rule) in [
+        ("encryption", json!(true), "encryption-toggle"),
+        ("tls", json!(true), "tls-toggle"),
+        ("replicas", json!(1), "replicas-cluster-switch"),
+        ("persistence", json!({}), "persistence-change"),
+    ] {
+        let mut simulator = numaflows(&three());
+        let before = simulator.children[&set()]["spec"]["template"].clone();
+        simulator.edit_spec(&format!("/jetstream/{field}"), value);
+        simulator.settle();
+        let status = simulator.service().status.expect("a status");
+        let message = status.message.clone().expect("words");
+        assert!(message.starts_with("Refused:") && message.contains(rule), "{message}");
+        assert!(status.is_healthy() && status.observed_generation == Some(1));
+        assert_eq!(simulator.children[&set()]["spec"]["template"], before);
+        assert_eq!(simulator.children[&set()]["spec"]["replicas"], json!(3));
+    }
+}
+
+/// What was already wrong at the takeover is tolerated and named.
+#[test]
+fn what_was_wrong_before_is_tolerated_and_named() {
+    let spec = json!({ "jetstream": { "version": "2.7.4", "replicas": 3, "settings": "max_connections: 100\n" } });
+    let (before, mut simulator) = adopted(&spec);
+    let status = simulator.service().status.expect("a status");
+    let message = status.message.clone().expect("words");
+    assert!(status.is_healthy() && message.contains("version-known") && message.contains("settings"), "{message}");
+    assert_eq!(simulator.children[&set()]["spec"]["template"], before.children[&set()]["spec"]["template"]);
+    assert_eq!(simulator.children[&config_map()]["data"], before.children[&config_map()]["data"]);
+    assert_eq!(simulator.step().actions, []);
+}
+
+/// Two controllers never fight: what Numaflow's writes after the takeover is reported, left alone for a while, and then taken as it runs.
+#[test]
+fn a_foreign_writer_is_reported_and_not_fought() {
+    let (_, mut simulator) = adopted(&three());
+    let now = simulator.now;
+    let live = simulator.children.get_mut(&set()).expect("made");
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nats:2.12.8");
+    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
+    for _ in 0..3 {
+        let plan = simulator.step();
+        assert!(plan.held.expect("words").contains("two controllers never fight"));
+        assert!(plan.actions.iter().all(|action| matches!(action, Action::ApplyStatus { .. })), "{:?}", plan.actions);
+    }
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").contains("manifests/handover"));
+    simulator.now = now + jiff::SignedDuration::from_mins(11);
+    simulator.settle();
+    assert_eq!(simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0]["image"], json!("nats:2.12.8"), "no second restart");
+    assert_eq!(simulator.service().status.expect("a status").message, None);
+    assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
+}
+
+#[test]
+fn a_config_map_that_numaflows_controller_wrote_again_is_put_back_after_a_while() {
+    let (before, mut simulator) = adopted(&three());
+    let now = simulator.now;
+    let live = simulator.children.get_mut(&config_map()).expect("made");
+    live["data"][names::CONFIG_KEY] = json!("port: 1");
+    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
+    let plan = simulator.settle();
+    assert!(plan.actions.is_empty() && plan.foreign_writers.len() == 1);
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").starts_with("Warning: ConfigMap"));
+    simulator.now = now + jiff::SignedDuration::from_mins(11);
+    simulator.settle();
+    assert_eq!(simulator.children[&config_map()]["data"], before.children[&config_map()]["data"]);
+}
+
+#[test]
+fn a_variable_that_is_named_twice_stops_the_takeover_with_words() {
+    let mut simulator = numaflows(&three());
+    let env = simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0/env")).expect("a list");
+    env.as_array_mut().into_iter().for_each(|env| env.push(json!({ "name": "GOMEMLIMIT", "value": "1" })));
+    let before = simulator.children.clone();
+    assert!(simulator.settle().held.expect("words").contains("twice"));
+    assert_eq!(simulator.children, before);
+}
+
+/// A service of ours is not restarted by an upgrade of ours or a changed list of images either.
+#[test]
+fn a_changed_controller_configuration_restarts_nothing() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } }));
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    let before = simulator.children[&set()]["spec"].clone();
+    for entry in &mut simulator.config.jetstream.versions {
+        entry.nats_image = "registry.example/nats:other".to_owned();
+    }
+    simulator.config.jetstream.settings = "max_payload: 2097152\nmax_memory_store: -1\nmax_file_store: 2TB\n".to_owned();
+    simulator.settle();
+    assert_eq!(simulator.children[&set()]["spec"], before);
+    let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default();
+    assert!(text.contains("max_payload: 2097152\n"), "what a server reloads goes out: {text}");
+    assert!(text.contains("max_file_store: 1TB\n"), "what it would refuse to reload does not: {text}");
+}
