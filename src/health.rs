@@ -1,14 +1,23 @@
 //! One verdict from what was found: level and reasons. Conditions, metrics, `status`, `check` and the gates of a roll all read this one
 //! (laws *one-verdict* and *honest-health*).
 
+mod certificates;
 mod jetstream;
+mod pods;
+pub mod reasons;
+mod servers;
+mod streams;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::api::InterStepBufferService;
 use crate::observed::Observed;
 
-/// How a service is.
+pub use reasons::REASONS;
+
+/// How a service is. Of two levels the later one holds: what is not known may be bad, so it is worse than a warning, and what is known to be bad is
+/// worse than both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -16,20 +25,20 @@ pub enum Level {
     Healthy,
     /// It serves, and something should be looked at.
     Warning,
-    /// It does not serve, or a further loss stops it.
-    Critical,
     /// Too little is known to say.
     Unknown,
+    /// It does not serve, or a further loss stops it.
+    Critical,
 }
 
 /// Why the verdict is not better.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// Stable name in `CamelCase`, such as `NoMetaLeader`.
+    /// Stable name in `CamelCase`, such as `NoMetaLeader`; one of [`REASONS`].
     pub id: &'static str,
     /// How bad this one is.
     pub level: Level,
-    /// What is wrong and where; without figures that move all the time, because it is written into the status.
+    /// What is wrong and where, in one line; without figures that move all the time, because it is written into the status.
     pub message: String,
 }
 
@@ -49,7 +58,8 @@ pub struct Verdict {
     pub servers_answering: i32,
     /// The meta leader on which a quorum of servers agrees; a single server is its own.
     pub meta_leader: Option<String>,
-    /// A pod's waiting reason or crash that Numaflow's contract counts, such as `CrashLoopBackOff`.
+    /// What of a pod Numaflow's contract counts as a failure, without the `Pod` before it: one of nine waiting reasons such as `CrashLoopBackOff`,
+    /// `Error` or `RecentRestart`.
     pub pod_failure: Option<String>,
     /// Whether the server itself (container `main`) of a pod crashes again and again.
     pub crash_loop: bool,
@@ -64,7 +74,30 @@ impl Verdict {
     }
 }
 
-/// Judges what was found of a service.
-pub fn verdict(service: &InterStepBufferService, observed: &Observed) -> Verdict {
-    jetstream::verdict(service, observed)
+/// Judges what was found of a service. `now` is the wall clock, for what is told only for a while (a restart) or for a while before (the end of a
+/// certificate).
+pub fn verdict(service: &InterStepBufferService, observed: &Observed, now: Timestamp) -> Verdict {
+    match &service.spec.jetstream {
+        Some(spec) => jetstream::verdict(service, spec, observed, now),
+        None => not_looked_at(),
+    }
 }
+
+/// Of a service whose type we serve no servers of.
+fn not_looked_at() -> Verdict {
+    let reason = Reason::new(&reasons::NOT_LOOKED_AT, "only the servers of JetStream services are asked");
+    Verdict {
+        level: reason.level,
+        reasons: vec![reason],
+        servers_wanted: 0,
+        pods_ready: 0,
+        servers_answering: 0,
+        meta_leader: None,
+        pod_failure: None,
+        crash_loop: false,
+        rolling: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

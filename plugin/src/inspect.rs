@@ -60,7 +60,7 @@ pub async fn look(session: &Session, found: &Found, via: Option<Via>) -> Look {
             observed = again;
         }
     }
-    let verdict = health::verdict(&found.service, &observed);
+    let verdict = health::verdict(&found.service, &observed, jiff::Timestamp::now());
     Look { observed, verdict, events }
 }
 

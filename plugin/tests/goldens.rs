@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use fixtures::{Case, now};
 use isbsvc::health::{self, Level};
 use isbsvc::observed::{Fact, Observed};
+use kubectl_isbsvc::commands::status::FailOn;
+use kubectl_isbsvc::exit::Code;
 use kubectl_isbsvc::model::Gap;
 use kubectl_isbsvc::model::description::Description;
 use kubectl_isbsvc::model::difference::Difference;
@@ -106,11 +108,11 @@ fn a_service_that_pipelines_may_not_use_is_not_healthy() {
     case.object["status"]["conditions"][0]["status"] = json!("False");
     case.object["status"]["message"] = json!("Unavailable: waiting for 1 pod");
     let status = case.status();
-    assert_eq!((status.verdict.level, status.verdict.reasons[0].id.as_str()), (Level::Critical, "NotUsable"));
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id), (Level::Critical, "NotUsable"));
     let mut case = Case::healthy("default");
     case.object["metadata"]["generation"] = json!(3);
     let status = case.status();
-    assert_eq!((status.verdict.level, status.verdict.reasons[0].id.as_str()), (Level::Warning, "NotCarriedOut"));
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id), (Level::Warning, "NotCarriedOut"));
     assert!(!status.is_healthy());
 }
 
@@ -119,6 +121,24 @@ fn a_silent_pod_costs_one_row() {
     let status = silent_pod().status();
     assert_eq!(status.servers.len(), 3);
     insta::assert_snapshot!("status_silent_pod", plain(&status));
+}
+
+/// Law honest-health: every pod is ready, and not one server says that it is well.
+#[test]
+fn nobody_answers() {
+    let mut case = Case::healthy("default");
+    for ordinal in 0..3 {
+        let pod = format!("isbsvc-default-js-{ordinal}");
+        case.observed.servers.insert(pod.clone(), Fact::Unknown(format!("pod {pod}: no answer on port 8222 within 3 s")));
+    }
+    let status = case.status();
+    assert_eq!((status.verdict.level, FailOn::Critical.code(status.verdict.level)), (Level::Unknown, Code::NoAnswer));
+    assert!(!status.is_healthy());
+    insta::assert_snapshot!("status_nobody_answers", plain(&status));
+    // What is known to be bad is an answer.
+    case.pod(1).status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "False".to_owned();
+    case.pod(2).status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "False".to_owned();
+    assert_eq!(FailOn::Critical.code(case.status().verdict.level), Code::NotAsItShould);
 }
 
 #[test]
@@ -216,7 +236,7 @@ fn what_could_not_be_read_is_unknown_and_not_zero() {
 #[test]
 fn a_description() {
     let case = one_pod_down();
-    let verdict = health::verdict(&case.service(), &case.observed);
+    let verdict = health::verdict(&case.service(), &case.observed, now());
     let description = Description::new(&case.found(), &case.observed, &verdict, &case.events, now());
     insta::assert_snapshot!("describe", render::description::sections(&description, false).unwrap());
     insta::assert_snapshot!("describe_json", render::json(&description).unwrap());

@@ -25,10 +25,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Output and error, with the path of this machine taken out.
+/// Output and error, with the path of this machine taken out, and what the controller notes of an object for itself: the object once more, in one line.
 fn told(output: &Output) -> String {
     let folder = format!("{}/", sample("").display()).replace("//", "/");
-    format!("{}-- stderr, exit {}\n{}", text(&output.stdout), output.status.code().unwrap_or(-1), text(&output.stderr)).replace(&folder, "")
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let noted = |line: &str| match line.split_once("/baseline: ") {
+        Some((before, _)) => format!("{before}/baseline: <the object>\n"),
+        None => format!("{line}\n"),
+    };
+    let stdout: String = stdout.lines().map(noted).collect();
+    format!("{stdout}-- stderr, exit {}\n{stderr}", output.status.code().unwrap_or(-1)).replace(&folder, "")
 }
 
 #[test]

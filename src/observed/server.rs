@@ -20,8 +20,14 @@ pub struct Server {
     pub slow_consumers: u64,
     /// When the configuration was loaded last, as the server writes it (RFC 3339).
     pub config_load_time: Option<String>,
-    /// Digest of the loaded configuration; from NATS 2.11.
+    /// Digest of the loaded configuration; from NATS 2.11. It covers what the environment puts in, so no two servers have the same.
     pub config_digest: Option<String>,
+    /// Largest message that is taken, bytes; `None` where the server does not say.
+    pub max_payload: Option<i64>,
+    /// When the certificate that it shows clients ends; from NATS 2.11.12 and 2.12.4, and only with TLS.
+    pub certificate_ends: Option<jiff::Timestamp>,
+    /// When the certificate that it shows other servers ends; as above.
+    pub cluster_certificate_ends: Option<jiff::Timestamp>,
     /// Names of the servers that this one has a route to, each once.
     pub routes: BTreeSet<String>,
     /// The full health check.

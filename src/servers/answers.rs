@@ -36,6 +36,9 @@ pub(super) fn server(
         slow_consumers: varz.slow_consumers,
         config_load_time: filled(varz.config_load_time),
         config_digest: filled(varz.config_digest),
+        max_payload: (varz.max_payload > 0).then_some(varz.max_payload),
+        certificate_ends: moment(&varz.tls_cert_not_after),
+        cluster_certificate_ends: moment(&varz.cluster.tls_cert_not_after),
     })
 }
 
@@ -136,6 +139,11 @@ fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A time as Go writes it; its zero time, the first year, means none.
+fn moment(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok().filter(|moment: &jiff::Timestamp| moment.as_second() > 0)
+}
+
 /// Go writes an empty list or a missing object as `null`.
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -159,6 +167,16 @@ struct Varz {
     slow_consumers: u64,
     config_load_time: String,
     config_digest: String,
+    max_payload: i64,
+    tls_cert_not_after: String,
+    #[serde(deserialize_with = "or_default")]
+    cluster: VarzCluster,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct VarzCluster {
+    tls_cert_not_after: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isbsvc::api::{InterStepBufferService, names};
-use isbsvc::health::{Level, Verdict};
+use isbsvc::health::{self, Level, Verdict, reasons};
 use isbsvc::observed::{Fact, Observed, Server};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
 use serde::Serialize;
@@ -18,17 +18,6 @@ const LATEST_EVENTS: usize = 5;
 /// State of a server whose pod does not exist.
 pub const MISSING: &str = "Missing";
 
-/// Why the verdict is not better.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    /// Stable name.
-    pub id: String,
-    /// How bad it is.
-    pub level: Level,
-    /// What is wrong, where.
-    pub message: String,
-}
-
 /// The verdict, worst reason first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,7 +25,7 @@ pub struct Judgement {
     /// The worst of the reasons.
     pub level: Level,
     /// Why it is not better.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<health::Reason>,
     /// Servers that answered.
     pub servers_answering: i32,
 }
@@ -119,33 +108,20 @@ impl ServiceStatus {
 /// The servers' verdict, and beside it what the controller's own words mean for pipelines: a service whose servers are well and that no pipeline may use
 /// is not healthy.
 fn judge(summary: &Summary, verdict: &Verdict) -> Judgement {
-    let mut reasons: Vec<_> = verdict
-        .reasons
-        .iter()
-        .map(|reason| Reason { id: reason.id.to_owned(), level: reason.level, message: reason.message.clone() })
-        .collect();
+    let mut all = verdict.reasons.clone();
     if !summary.usable {
         let silent = if summary.observed_generation.is_none() { "no controller has looked at it yet" } else { "a condition is not True" };
         let said = summary.message.as_deref().unwrap_or(silent);
-        reasons.push(Reason { id: "NotUsable".to_owned(), level: Level::Critical, message: format!("pipelines may not use it: {said}") });
+        all.push(health::Reason::new(&reasons::NOT_USABLE, &format!("pipelines may not use it: {said}")));
     } else if summary.generation.is_some() && summary.generation != summary.observed_generation {
         let said = summary.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-        reasons.push(Reason {
-            id: "NotCarriedOut".to_owned(),
-            level: Level::Warning,
-            message: format!("the last change of the spec is not carried out{said}"),
-        });
+        all.push(health::Reason::new(&reasons::NOT_CARRIED_OUT, &format!("the last change of the spec is not carried out{said}")));
     }
-    // What is known to be bad comes before what is not known; within a level, the servers' own words come first.
-    reasons.sort_by_key(|reason| match reason.level {
-        Level::Critical => 0,
-        Level::Warning => 1,
-        Level::Unknown => 2,
-        Level::Healthy => 3,
-    });
+    // Within a level, the servers' own words come first.
+    all.sort_by_key(|reason| std::cmp::Reverse(reason.level));
     Judgement {
-        level: reasons.first().map_or(Level::Healthy, |reason| reason.level),
-        reasons,
+        level: all.first().map_or(Level::Healthy, |reason| reason.level),
+        reasons: all,
         servers_answering: verdict.servers_answering,
     }
 }
@@ -420,4 +396,21 @@ pub(super) fn gaps(observed: &Observed, events: &Fact<Vec<Event>>) -> Vec<Gap> {
     let objects = facts.into_iter().filter_map(|(source, why)| Some((source.to_owned(), why?)));
     let servers = observed.servers.iter().filter_map(|(pod, fact)| Some((pod.clone(), fact.unknown()?)));
     objects.chain(servers).map(|(source, why)| Gap { source, message: why.to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use isbsvc::health::REASONS;
+
+    #[test]
+    fn the_manual_lists_every_reason() {
+        let manual = include_str!("../../../docs/commands.md");
+        let rows: Vec<_> = REASONS
+            .iter()
+            .map(|kind| format!("| `{}` | {} | {} |", kind.id, format!("{:?}", kind.level).to_lowercase(), kind.summary))
+            .collect();
+        let (_, section) = manual.split_once("## Reasons").unwrap();
+        let listed: Vec<_> = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(listed, rows, "in this order, word for word");
+    }
 }

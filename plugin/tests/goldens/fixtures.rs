@@ -81,7 +81,7 @@ impl Case {
 
     pub fn status(&self) -> ServiceStatus {
         let service = self.service();
-        ServiceStatus::new(&service, &self.observed, &health::verdict(&service, &self.observed), &self.events, now())
+        ServiceStatus::new(&service, &self.observed, &health::verdict(&service, &self.observed, now()), &self.events, now())
     }
 }
 
