@@ -47,6 +47,30 @@ pub enum WaitFor {
     Healthy,
 }
 
+/// A table, or data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people.
+    Table,
+    /// With further columns.
+    Wide,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+impl TableFormat {
+    /// A model in this form; `table` draws it for people, with further columns where it is told so.
+    pub fn draw(self, model: &impl serde::Serialize, table: impl FnOnce(bool) -> String) -> Result<String, Failure> {
+        match self {
+            Self::Json => crate::render::json(model),
+            Self::Yaml => crate::render::yaml(model),
+            Self::Table | Self::Wide => Ok(table(self == Self::Wide)),
+        }
+    }
+}
+
 /// Text or data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TextFormat {

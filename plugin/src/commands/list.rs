@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use isbsvc::api::names;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 
+use super::TableFormat;
 use crate::connection::{Asked, Connection, Session};
 use crate::exit::{Code, Failure, Outcome};
 use crate::model::Gap;
@@ -41,18 +43,26 @@ pub struct List {
 }
 
 /// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One line a service.
-    Table,
-    /// With further columns.
-    Wide,
-    /// For programs.
-    Json,
-    /// For programs and people.
-    Yaml,
-    /// For kubectl.
+    /// A line each, or data.
+    Shown(TableFormat),
+    /// `type/name`, for kubectl.
     Name,
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        use TableFormat::{Json, Table, Wide, Yaml};
+        &[Self::Shown(Table), Self::Shown(Wide), Self::Shown(Json), Self::Shown(Yaml), Self::Name]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Shown(format) => format.to_possible_value(),
+            Self::Name => Some(PossibleValue::new("name").help("type/name, for kubectl")),
+        }
+    }
 }
 
 impl List {
@@ -81,19 +91,19 @@ impl List {
         let pipelines = known("pipelines", pipelines)
             .map(|counts| counts.into_iter().map(|(key, count)| (key, usize::try_from(count).unwrap_or(0))).collect());
         let list = ServiceList::new(&services, &Beside { ready, pipelines }, errors, jiff::Timestamp::now());
-        let shape = Shape { wide: self.output == Format::Wide, namespaces: self.all_namespaces, headings: !self.no_headers, colours };
+        let table = |wide| {
+            let shape = Shape { wide, namespaces: self.all_namespaces, headings: !self.no_headers, colours };
+            if list.items.is_empty() { String::new() } else { render::list::table(&list, shape) }
+        };
         print(&match self.output {
-            Format::Json => render::json(&list)?,
-            Format::Yaml => render::yaml(&list)?,
+            Format::Shown(format) => format.draw(&list, table)?,
             Format::Name => {
                 let lines: Vec<_> =
                     list.items.iter().map(|row| format!("interstepbufferservice.{}/{}\n", names::GROUP, row.name)).collect();
                 lines.concat()
             }
-            Format::Table | Format::Wide if list.items.is_empty() => String::new(),
-            Format::Table | Format::Wide => render::list::table(&list, shape),
         })?;
-        if matches!(self.output, Format::Table | Format::Wide) {
+        if matches!(self.output, Format::Shown(TableFormat::Table | TableFormat::Wide)) {
             if list.items.is_empty() {
                 let place = namespace.map_or_else(|| "the cluster".to_owned(), |namespace| format!("namespace {namespace:?}"));
                 note(&format!("no inter-step buffer services in {place}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use isbsvc::health::Level;
 
-use super::WaitFor;
+use super::{TableFormat, WaitFor};
 use crate::args::duration;
 use crate::connection::{Connection, Session, silent_interruption};
 use crate::exit::{Code, Failure, Outcome};
@@ -33,7 +33,7 @@ pub struct Status {
     pub name: Option<String>,
     /// How it is shown
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
-    pub output: Format,
+    pub output: TableFormat,
     /// Show it again and again
     #[arg(short, long, conflicts_with = "wait")]
     pub watch: bool,
@@ -52,19 +52,6 @@ pub struct Status {
     /// How the servers are asked; port-forward, then proxy, where it is left out
     #[arg(long, value_enum, value_name = "WAY")]
     pub via: Option<Via>,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Sections for people.
-    Table,
-    /// With further columns and all names.
-    Wide,
-    /// For programs.
-    Json,
-    /// For programs and people.
-    Yaml,
 }
 
 /// From which verdict on the exit code is 2.
@@ -121,11 +108,7 @@ impl Status {
     }
 
     fn draw(&self, status: &ServiceStatus, colours: bool) -> Result<String, Failure> {
-        match self.output {
-            Format::Json => render::json(status),
-            Format::Yaml => render::yaml(status),
-            Format::Table | Format::Wide => Ok(render::status::sections(status, Shape { wide: self.output == Format::Wide, colours })),
-        }
+        self.output.draw(status, |wide| render::status::sections(status, Shape { wide, colours }))
     }
 }
 
