@@ -40,6 +40,12 @@ pub const FOREIGN_QUIET: Duration = Duration::from_mins(10);
 
 /// Longest note of an event, bytes (the API's own limit is 1 kB).
 pub const EVENT_NOTE: usize = 1000;
+/// How long an event is remembered, so that the same words again are counted on it.
+pub const EVENT_WINDOW: Duration = Duration::from_mins(10);
+/// Between two writes of an event that says the same.
+pub const EVENT_AGAIN: Duration = Duration::from_mins(1);
+/// Different events of one service in [`EVENT_WINDOW`]: a service that is made has some ten, and one that somebody fights with us over has no end.
+pub const EVENTS_PER_SERVICE: usize = 25;
 /// Longest `status.message`, bytes; the API allows more, but tables and people do not.
 pub const STATUS_MESSAGE: usize = 1024;
 /// Longest text of one reason of a verdict, bytes: three of them fit into a status.
@@ -120,6 +126,14 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(500);
 pub const RETRY_MOST: Duration = Duration::from_mins(1);
 /// After somebody was faster than we: the watch brings what they wrote within moments.
 pub const RETRY_CONFLICT: Duration = Duration::from_millis(200);
+/// Conflicts in a row that are tried again so soon; more of them are no accident, and wait as long as any failure.
+pub const CONFLICTS: u32 = 3;
+/// Between two looks, by name, for objects that the watches do not show, of a service that waits for a person.
+pub const HIDDEN_LOOK: Duration = Duration::from_mins(1);
+/// At the start, how long the definition (CRD) of the services is waited for: it may not be readable at all, where the controller has one namespace.
+pub const DEFINITION_WAIT: Duration = Duration::from_secs(5);
+/// Fields that one message names.
+pub const FIELDS_NAMED: usize = 3;
 /// What is under way has this long to end when the controller is told to stop; Kubernetes gives 30 s in all.
 pub const RECONCILE_DRAIN: Duration = Duration::from_secs(20);
 /// Between two looks at the controller configuration file; kubelet brings a changed `ConfigMap` in about a minute anyway.
