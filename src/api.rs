@@ -30,3 +30,9 @@ pub const DEFAULT_REPLICAS: i32 = 3;
 pub const DEFAULT_ACCESS_MODE: &str = "ReadWriteOnce";
 /// Size of a volume claim when the user names none (manual, "Persistence").
 pub const DEFAULT_VOLUME_SIZE: &str = "20Gi";
+
+// The schemas publish the default, so that a cluster without our webhook fills it in as well; the types keep what was written.
+#[allow(clippy::unnecessary_wraps)]
+fn default_replicas() -> Option<i32> {
+    Some(DEFAULT_REPLICAS)
+}

@@ -13,7 +13,7 @@ pub struct JetStreamBufferService {
     pub version: Option<String>,
     /// Number of servers: 1, or from 3 to 9, best an odd number: one more tolerates no more losses.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default = "default_replicas")]
+    #[schemars(default = "super::default_replicas")]
     pub replicas: Option<i32>,
     /// Volumes for the servers; without it, messages live and die with the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,12 +48,6 @@ pub struct JetStreamBufferService {
     /// Fields of the pods.
     #[serde(flatten)]
     pub pod: PodTemplate,
-}
-
-// The schema publishes the default, so that a cluster without our webhook fills it in as well; the type keeps what was written.
-#[allow(clippy::unnecessary_wraps)]
-fn default_replicas() -> Option<i32> {
-    Some(DEFAULT_REPLICAS)
 }
 
 impl JetStreamBufferService {

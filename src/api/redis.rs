@@ -25,7 +25,7 @@ pub struct NativeRedis {
     pub version: Option<String>,
     /// Number of nodes; less than 3 counts as 3.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default = "default_replicas")]
+    #[schemars(default = "super::default_replicas")]
     pub replicas: Option<i32>,
     /// Volumes of the nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,12 +48,6 @@ pub struct NativeRedis {
     /// Fields of the pods.
     #[serde(flatten)]
     pub pod: PodTemplate,
-}
-
-// See jetstream.rs: published in the schema only.
-#[allow(clippy::unnecessary_wraps)]
-fn default_replicas() -> Option<i32> {
-    Some(super::DEFAULT_REPLICAS)
 }
 
 /// Configuration texts of a native Redis.

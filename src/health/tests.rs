@@ -209,7 +209,7 @@ const ROWS: &[Row] = &[
         case.container(0, "main", &waiting("CreateContainerConfigError"));
     }),
     (&is::POD_CONTAINER, Critical, "container main: CreateContainerError", |case| {
-        case.container(0, "main", &waiting("CreateContainerError"))
+        case.container(0, "main", &waiting("CreateContainerError"));
     }),
     (&is::POD_IMAGE_NAME, Critical, "container main: InvalidImageName", |case| case.container(0, "main", &waiting("InvalidImageName"))),
     (&is::POD_IMAGE_NEVER_PULL, Critical, "ErrImageNeverPull", |case| case.container(0, "main", &waiting("ErrImageNeverPull"))),

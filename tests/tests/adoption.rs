@@ -157,12 +157,15 @@ fn a_payload_that_grows_is_reloaded_and_leaves_what_a_server_reads_only_at_its_s
     assert_eq!(simulator.children[&set()]["spec"]["template"], before.children[&set()]["spec"]["template"], "no restart");
 }
 
+/// What somebody does to the pod of the template.
+type Edit = fn(&mut Value);
+
 /// Law drift-is-repaired holds for what was taken over as well.
 #[test]
 fn drift_of_what_was_taken_over_is_repaired() {
     let (_, mut simulator) = adopted(&three());
     let wanted = simulator.children[&set()]["spec"]["template"].clone();
-    let edits: [(&str, fn(&mut Value)); 5] = [
+    let edits: [(&str, Edit); 5] = [
         ("a changed field", |pod| pod["containers"][0]["image"] = json!("elsewhere")),
         ("a removed field", |pod| drop(pod["containers"][0].as_object_mut().and_then(|main| main.remove("lifecycle")))),
         ("an added item", |pod| {
