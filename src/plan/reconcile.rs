@@ -149,7 +149,8 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     let verdict = health::verdict(effective, observed, input.now);
     let first = live.as_ref().and_then(|live| live.annotations().get(names::FIRST_HEALTHY_ANNOTATION).cloned());
     // A service that is taken over while it serves goes on serving.
-    let served = course.before.is_some_and(|before| before.adopted) && service.status.as_ref().is_some_and(InterStepBufferServiceStatus::is_healthy);
+    let served =
+        course.before.is_some_and(|before| before.adopted) && service.status.as_ref().is_some_and(InterStepBufferServiceStatus::is_healthy);
     let once_healthy = first.is_some() || served;
     let healthy_now = served || (verdict.quorum_ready() && verdict.meta_leader.is_some());
     let first_healthy = first.or_else(|| healthy_now.then(|| status::whole_second(input.now).to_string()));
