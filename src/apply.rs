@@ -7,7 +7,7 @@ pub mod material;
 mod reconcile;
 
 pub use error::{ApplyError, Category};
-pub use execute::{Carried, Outcome, Verb, execute};
+pub use execute::{Carried, Outcome, Verb, execute, execute_telling};
 #[cfg(feature = "controller")]
-pub(crate) use reconcile::draw;
+pub(crate) use reconcile::next;
 pub use reconcile::{Look, ReconcileError, Secrets, look, reconcile_once};

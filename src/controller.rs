@@ -5,6 +5,7 @@
 mod arguments;
 mod configuration;
 mod connection;
+mod definition;
 mod endpoints;
 mod events;
 mod logging;
@@ -27,7 +28,8 @@ pub use arguments::{Arguments, LogFormat, Way};
 
 use crate::apply::lease::{Held, Lease};
 use crate::controller_config::ControllerConfig;
-use configuration::Source;
+use crate::observe::Stores;
+use configuration::{Source, concerned};
 use endpoints::Ready;
 use events::Events;
 use metrics::Metrics;
@@ -49,13 +51,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, server = %kube.cluster_url, "isbsvc-controller");
 
     let (ready, metrics, queue) = (Ready::default(), Arc::new(Metrics::default()), Arc::new(Queue::default()));
-    let length = {
+    let depth = {
         let (metrics, queue) = (Arc::clone(&metrics), Arc::clone(&queue));
-        move || metrics.queue(queue.len())
+        move || metrics.queue(&queue.depth())
     };
-    endpoints::spawn(metrics_listener, endpoints::metrics(Arc::clone(&metrics), length));
+    endpoints::spawn(metrics_listener, endpoints::metrics(Arc::clone(&metrics), depth));
     endpoints::spawn(health_listener, endpoints::health(ready.clone()));
-    tokio::spawn(source.follow());
+    tokio::spawn(source.follow(Arc::clone(&metrics)));
 
     let events = Events::new(client.clone(), identity.clone(), Arc::clone(&metrics));
     let instance = arguments.instance.clone().unwrap_or_else(|| config.borrow().instance.clone());
@@ -63,15 +65,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.certificates_only {
         ready.set(true);
     } else {
-        let (stores, tasks) = watches::start(&client, arguments.namespace_scope.as_deref(), &queue);
-        let until_ready = watches::ready(&stores);
+        let (stores, definition, tasks) = watches::start(&client, arguments.namespace_scope.as_deref(), &queue, &metrics);
+        let until_ready = watches::ready(&stores, &definition);
         tokio::select! {
             result = until_ready => result.context("watches")?,
             () = shutdown::requested(&mut stop) => return Ok(()),
         }
         ready.set(true);
-        requeue_on_change(config.clone(), stores.services.clone(), Arc::clone(&queue));
-        watched = Some((stores, tasks));
+        let named = arguments.instance.is_some();
+        tokio::spawn(follow_configuration(config.clone(), stores.clone(), Arc::clone(&queue), Arc::clone(&metrics), named));
+        watched = Some((stores, definition, tasks));
     }
 
     let mut held = None;
@@ -92,12 +95,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let certificate = webhook::keep(client.clone(), webhook, Arc::clone(&metrics), stop.clone());
     let services = async {
-        let Some((stores, mut tasks)) = watched else { return Ok(()) };
+        let Some((stores, definition, mut tasks)) = watched else { return Ok(()) };
         let reconciler = Reconciler {
             client: client.clone(),
             stores,
+            definition,
             config,
-            instance: arguments.instance.clone(),
+            instance,
             reach,
             events,
             metrics: Arc::clone(&metrics),
@@ -109,11 +113,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     let work = async { tokio::try_join!(certificate, services).map(|_| ()) };
-    Box::pin(lead(held, work)).await
+    Box::pin(lead(held, &metrics, work)).await
 }
 
 /// Works as long as the Lease is ours, and frees it at the end.
-async fn lead(held: Option<Held>, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+async fn lead(held: Option<Held>, metrics: &Metrics, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let Some(mut held) = held else { return work.await };
     tokio::select! {
         result = work => {
@@ -122,21 +126,35 @@ async fn lead(held: Option<Held>, work: impl Future<Output = anyhow::Result<()>>
             }
             result
         }
-        lost = held.keep() => Err(lost.into()),
+        lost = held.keep_telling(|renewed| metrics.renewed(renewed)) => Err(lost.into()),
     }
 }
 
-/// A changed configuration concerns every service.
-fn requeue_on_change(
+/// Wakes the services that use what changed in the configuration. Another instance needs a restart: the Lease is that of the instance that we were
+/// started for, and two controllers would write.
+async fn follow_configuration(
     mut config: watch::Receiver<Arc<ControllerConfig>>,
-    services: kube::runtime::reflector::Store<kube::api::DynamicObject>,
+    stores: Stores,
     queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+    instance_named: bool,
 ) {
-    tokio::spawn(async move {
-        while config.changed().await.is_ok() {
-            watches::wake(&queue, watches::all(&services, None));
+    let mut before = Arc::clone(&config.borrow());
+    let started_for = before.instance.clone();
+    while config.changed().await.is_ok() {
+        let after = Arc::clone(&config.borrow_and_update());
+        let restart = !instance_named && after.instance != started_for;
+        metrics.restart_needed(restart);
+        if restart {
+            tracing::warn!(
+                instance = started_for,
+                named = after.instance,
+                "the controller configuration names another instance; restart the controller to change over, until then it looks after the old one's services"
+            );
         }
-    });
+        watches::wake(&queue, watches::concerned(&stores, |spec| concerned(spec, &before, &after)));
+        before = after;
+    }
 }
 
 /// Who we are in the Lease and in events: the pod's name, and a word that no other process has.
@@ -144,3 +162,6 @@ fn identity() -> String {
     let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).unwrap_or_else(|| "host".to_owned());
     format!("{host}_{:08x}", rand::random::<u32>())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 //! (`Stores`: the controller), and from the servers ([`crate::servers`]).
 
 mod direct;
+#[cfg(feature = "controller")]
+pub(crate) mod hidden;
 mod pipelines;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+#[cfg(feature = "controller")]
+use crate::observe::hidden::Hindrance;
 use crate::observe::in_words;
 use crate::plan::{ChildKind, Failure};
 
@@ -20,6 +22,8 @@ pub enum Category {
     Unreachable,
     /// Drawing or issuing what a Secret needs failed.
     Material,
+    /// The name is taken by an object of somebody else.
+    Foreign,
 }
 
 impl Category {
@@ -33,6 +37,7 @@ impl Category {
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
             Self::Material => "material",
+            Self::Foreign => "foreign",
         }
     }
 }
@@ -92,6 +97,24 @@ impl ApplyError {
             other => in_words(other),
         };
         Self { attempted, category, why, kind: None }
+    }
+
+    /// Something stands in the way of an object of the service.
+    #[cfg(feature = "controller")]
+    pub(crate) fn hindered(hindrance: Hindrance, namespace: &str) -> Self {
+        match hindrance {
+            Hindrance::Foreign { kind, name, why } => {
+                Self { attempted: format!("make {} {namespace}/{name}", kind.kind()), category: Category::Foreign, why, kind: Some(kind) }
+            }
+            Hindrance::Unseen { kind, name, error } => {
+                let attempted = format!("look for {} {namespace}/{name}", kind.kind());
+                let failed = match error {
+                    Some(error) => Self::kube(attempted, &error, kind == ChildKind::Secret),
+                    None => Self::timeout(attempted, crate::limits::API_REQUEST),
+                };
+                Self { kind: Some(kind), ..failed }
+            }
+        }
     }
 }
 

@@ -60,11 +60,22 @@ pub struct Outcome {
 /// stays done, and the next look goes on from there.
 pub async fn execute(client: &Client, service: &InterStepBufferService, plan: &Plan) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
+    execute_telling(client, service, plan, |_, carried| outcome.carried.push(carried)).await?;
+    Ok(outcome)
+}
+
+/// The same; each write is told as soon as it was carried out, also where a later one fails.
+pub async fn execute_telling(
+    client: &Client,
+    service: &InterStepBufferService,
+    plan: &Plan,
+    mut tell: impl FnMut(&Action, Carried),
+) -> Result<(), ApplyError> {
     for action in &plan.actions {
         let carried = carry(client, service, action).await.map_err(|error| ApplyError { kind: action.child(), ..error })?;
-        outcome.carried.push(carried);
+        tell(action, carried);
     }
-    Ok(outcome)
+    Ok(())
 }
 
 async fn carry(client: &Client, service: &InterStepBufferService, action: &Action) -> Result<Carried, ApplyError> {

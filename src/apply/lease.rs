@@ -221,14 +221,26 @@ struct Holder {
 impl Held {
     /// Renews it until it is lost, and says why it was. Dropping this stops the renewals and loses nothing.
     pub async fn keep(&mut self) -> LeaseError {
+        self.keep_telling(|_| {}).await
+    }
+
+    /// The same; each attempt is told by whether it renewed it. It ends no later than [`limits::LEASE_DEADLINE`] after the last renewal was begun.
+    pub async fn keep_telling(&mut self, mut tell: impl FnMut(bool)) -> LeaseError {
+        let mut pause = limits::LEASE_RENEW;
         loop {
-            sleep(limits::LEASE_RENEW).await;
+            let left = |renewed: Instant| limits::LEASE_DEADLINE.saturating_sub(renewed.elapsed());
+            sleep(pause.min(left(self.renewed))).await;
+            let outcome = timeout(left(self.renewed), self.renew()).await;
+            tell(matches!(outcome, Ok(Ok(()))));
             let lost = |why: String, lease: &Lease| LeaseError::Lost { lease: lease.title(), why };
-            match timeout(limits::LEASE_DEADLINE.saturating_sub(self.renewed.elapsed()), self.renew()).await {
-                Ok(Ok(())) => {}
+            match outcome {
+                Ok(Ok(())) => pause = limits::LEASE_RENEW,
                 Ok(Err(LeaseError::HeldBy { holder, .. })) => return lost(format!("{holder} took it"), &self.lease),
-                Ok(Err(error)) if self.renewed.elapsed() >= limits::LEASE_DEADLINE => return lost(error.to_string(), &self.lease),
-                Ok(Err(error)) => tracing::warn!(%error, "the Lease could not be renewed; trying again"),
+                Ok(Err(error)) if left(self.renewed).is_zero() => return lost(error.to_string(), &self.lease),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the Lease could not be renewed; trying again");
+                    pause = limits::LEASE_RETRY;
+                }
                 Err(_) => return lost(format!("not renewed for {} s", limits::LEASE_DEADLINE.as_secs()), &self.lease),
             }
         }

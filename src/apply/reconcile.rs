@@ -6,7 +6,7 @@ use crate::api::InterStepBufferService;
 use crate::controller_config::ControllerConfig;
 use crate::observe::{self, Options};
 use crate::observed::Observed;
-use crate::plan::{Input, Material, Plan, needs, plan};
+use crate::plan::{self, Input, Material, Plan, needs, readable, refused};
 use crate::servers::Reach;
 
 /// Whether passwords, keys and certificates that are missing are drawn.
@@ -66,15 +66,15 @@ pub async fn look(
 ) -> Result<Look, ReconcileError> {
     let unreadable = |why| ReconcileError::Unreadable { namespace: namespace.to_owned(), name: name.to_owned(), why };
     let found = observe::service(client, namespace, name).await.map_err(unreadable)?;
-    let service = found.ok_or_else(|| ReconcileError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() })?;
+    let object = found.ok_or_else(|| ReconcileError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() })?;
+    let (service, refusal) = match readable(&object) {
+        Ok(service) => (service, None),
+        Err(undecodable) => (undecodable.service.clone(), Some(undecodable.words())),
+    };
     let observed = observe::read(client, &service, &Options { secrets: true, servers, streams: false, pipelines: true }).await;
     let now = Timestamp::now();
     let input = Input { service: &service, config, now };
-    let material = match secrets {
-        Secrets::Drawn => draw(&input, &observed)?,
-        Secrets::Placeholders => Material::placeholders(),
-    };
-    let plan = plan(&input, &observed, &material);
+    let plan = next(&input, &observed, refusal.as_deref(), secrets)?;
     Ok(Look { service, observed, plan })
 }
 
@@ -86,18 +86,33 @@ pub async fn reconcile_once(
     config: &ControllerConfig,
     servers: Option<Reach>,
 ) -> Result<(Look, Outcome), ReconcileError> {
-    let look = look(client, namespace, name, config, servers, Secrets::Drawn).await?;
+    let look = Box::pin(look(client, namespace, name, config, servers, Secrets::Drawn)).await?;
     let outcome = execute(client, &look.service, &look.plan).await?;
     Ok((look, outcome))
 }
 
+/// The plan for what was found. A spec that is refused from outside, such as one that cannot be read, is held back (`refusal` says why).
+pub(crate) fn next(input: &Input<'_>, observed: &Observed, refusal: Option<&str>, secrets: Secrets) -> Result<Plan, ApplyError> {
+    let material = match secrets {
+        Secrets::Drawn => draw(input, observed)?,
+        Secrets::Placeholders => Material::placeholders(),
+    };
+    Ok(match refusal {
+        None => plan::plan(input, observed, &material),
+        Some(why) => refused(input, why, observed, &material),
+    })
+}
+
 /// Draws what the plan will need, which is nothing for a service that has its Secrets.
-pub(crate) fn draw(input: &Input<'_>, observed: &Observed) -> Result<Material, ApplyError> {
+fn draw(input: &Input<'_>, observed: &Observed) -> Result<Material, ApplyError> {
     let (name, namespace) = (input.service.name(), input.service.namespace_or_empty());
     material::draw(&needs(input, observed), name, namespace, input.now).map_err(|error| ApplyError {
         attempted: format!("issue the certificates of interstepbufferservice {namespace}/{name}"),
         category: Category::Material,
         why: error.to_string(),
-        kind: Some(crate::plan::ChildKind::Secret),
+        kind: Some(plan::ChildKind::Secret),
     })
 }
+
+#[cfg(test)]
+mod tests;

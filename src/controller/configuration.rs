@@ -1,3 +1,5 @@
+mod concerned;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,11 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::metrics::Metrics;
 use crate::controller_config::ControllerConfig;
 use crate::limits;
+
+pub use concerned::concerned;
 
 /// Where the `ConfigMap` `numaflow-controller-config` is mounted.
 pub const DEFAULT_PATH: &str = "/etc/numaflow/controller-config.yaml";
@@ -35,31 +40,38 @@ impl Source {
     }
 
     /// Follows the file for ever, by its content: kubelet swaps a link. One that cannot be read leaves the last good configuration in force.
-    pub async fn follow(mut self) {
+    pub async fn follow(mut self, metrics: Arc<Metrics>) {
+        metrics.configured(true);
         let mut ticks = interval(limits::CONFIG_LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut said = None;
         loop {
             ticks.tick().await;
-            let words = self.look().err().map(|error| format!("{error:#}"));
+            let looked = self.look();
+            if let Ok(true) = looked {
+                metrics.configured(true);
+            }
+            let words = looked.err().map(|error| format!("{error:#}"));
             if let Some(words) = words.as_ref().filter(|words| said.as_ref() != Some(*words)) {
+                metrics.configured(false);
                 tracing::warn!(error = words, "the controller configuration cannot be used; the last good one stays in force");
             }
             said = words;
         }
     }
 
-    fn look(&mut self) -> anyhow::Result<()> {
-        let Some(path) = self.path.as_ref().filter(|path| self.text.is_some() || path.exists()) else { return Ok(()) };
+    /// Whether there was a new one.
+    fn look(&mut self) -> anyhow::Result<bool> {
+        let Some(path) = self.path.as_ref().filter(|path| self.text.is_some() || path.exists()) else { return Ok(false) };
         let text = read(path)?;
         if self.text.as_ref() == Some(&text) {
-            return Ok(());
+            return Ok(false);
         }
         let config = parse(path, &text)?;
         self.text = Some(text);
         tracing::info!("the controller configuration changed");
         self.sender.send_replace(Arc::new(config));
-        Ok(())
+        Ok(true)
     }
 }
 

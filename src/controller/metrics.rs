@@ -1,28 +1,24 @@
+mod services;
+
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::queue::Key;
+use super::queue::{Depth, Key};
+use crate::apply::{Carried, Category};
+use crate::plan::Action;
 
-/// Labels of what is said of one service; the names are Numaflow's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Service {
-    ns: String,
-    isbsvc: String,
-}
-
-impl From<&Key> for Service {
-    fn from(key: &Key) -> Self {
-        Self { ns: key.namespace.clone(), isbsvc: key.name.clone() }
-    }
-}
+use services::Services;
+pub use services::{Care, Snapshot, store_used};
 
 /// How something ended; always one of a few words of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,73 +26,168 @@ struct Result {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    kind: &'static str,
+    verb: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failure {
+    category: Category,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Queued {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    resource: &'static str,
+}
+
+/// What came of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Telling {
+    /// It was published.
+    Published,
+    /// It was counted on one that says the same.
+    Repeated,
+    /// It says what was said a moment ago, or there were too many.
+    HeldBack,
+    /// It could not be published.
+    Lost,
+}
+
+impl Telling {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Repeated => "repeated",
+            Self::HeldBack => "held_back",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl EncodeLabelValue for Category {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::result::Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.as_str(), encoder)
+    }
+}
+
+/// The labels of a metric that has none, and that is absent while it is not known.
+type Unlabelled = [(&'static str, &'static str); 0];
+
+type Seconds = Gauge<f64, AtomicU64>;
+
 /// What the controller counts. Words in labels come from us, names from the services that exist, so there are never more series than those.
 pub struct Metrics {
     registry: Registry,
-    health: Family<Service, Gauge>,
-    replicas: Family<Service, Gauge>,
+    services: Arc<Services>,
     reconciles: Family<Result, Counter>,
     seconds: Histogram,
-    writes: Counter,
-    events_lost: Counter,
-    queue: Gauge,
+    writes: Family<Write, Counter>,
+    failures: Family<Failure, Counter>,
+    watches: Family<Watched, Counter>,
+    events: Family<Result, Counter>,
+    queue: Family<Queued, Gauge>,
+    oldest: Seconds,
     leader: Gauge,
-    certificate_end: Gauge<f64, AtomicU64>,
+    renewed: Seconds,
+    renewals: Family<Result, Counter>,
+    configs: Family<Result, Counter>,
+    config_good: Seconds,
+    restart_needed: Gauge,
+    redis_in_definition: Family<Unlabelled, Gauge>,
+    certificate_end: Seconds,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
+        let mut registry = Registry::default();
+        let services = Arc::<Services>::default();
+        registry.register_collector(Box::new(Arc::clone(&services)));
+        registry.register("isbsvc_controller_build", "The release that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        // From a look that finds nothing to do to one that waits for its limit.
+        let seconds = Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]);
         let mut metrics = Self {
-            registry: Registry::default(),
-            health: Family::default(),
-            replicas: Family::default(),
+            registry,
+            services,
             reconciles: Family::default(),
-            // From a look that finds nothing to do to one that waits for its limit.
-            seconds: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
-            writes: Counter::default(),
-            events_lost: Counter::default(),
-            queue: Gauge::default(),
+            seconds,
+            writes: Family::default(),
+            failures: Family::default(),
+            watches: Family::default(),
+            events: Family::default(),
+            queue: Family::default(),
+            oldest: Seconds::default(),
             leader: Gauge::default(),
-            certificate_end: Gauge::default(),
+            renewed: Seconds::default(),
+            renewals: Family::default(),
+            configs: Family::default(),
+            config_good: Seconds::default(),
+            restart_needed: Gauge::default(),
+            redis_in_definition: Family::default(),
+            certificate_end: Seconds::default(),
         };
-        let registry = &mut metrics.registry;
-        registry.register("controller_isbsvc_health", "1 where pipelines may use the service, else 0", metrics.health.clone());
-        registry.register("controller_isbsvc_jetstream_replicas", "Servers that a JetStream service should have", metrics.replicas.clone());
-        registry.register("isbsvc_controller_reconciles", "Looks at a service, by how they ended", metrics.reconciles.clone());
-        registry.register("isbsvc_controller_reconcile_seconds", "How long a look at a service took", metrics.seconds.clone());
-        registry.register("isbsvc_controller_writes", "Writes to the API server", metrics.writes.clone());
-        registry.register("isbsvc_controller_events_lost", "Events that could not be published", metrics.events_lost.clone());
-        registry.register("isbsvc_controller_queue", "Services that wait for a look, most of them for a later one", metrics.queue.clone());
-        registry.register("isbsvc_controller_leader", "1 where this process may write", metrics.leader.clone());
-        registry.register(
-            "isbsvc_controller_webhook_certificate_end_seconds",
-            "When the webhook's certificate ends, seconds since 1970; 0 where none is kept",
-            metrics.certificate_end.clone(),
-        );
+        metrics.register();
         metrics
     }
 }
 
 impl Metrics {
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        let ours = registry.sub_registry_with_prefix("isbsvc_controller");
+        ours.register("reconciles", "Looks at a service, by how they ended", self.reconciles.clone());
+        ours.register("reconcile_seconds", "How long a look at a service took", self.seconds.clone());
+        ours.register("writes", "Writes to the API server that were carried out, by kind and verb", self.writes.clone());
+        ours.register("api_errors", "Requests to the API server that failed, by category", self.failures.clone());
+        ours.register("watch_failures", "Watches that could not be begun, by resource", self.watches.clone());
+        ours.register("events", "Events, by what came of them", self.events.clone());
+        ours.register("queue", "Services in the queue: ready for a look, to be looked at later, being looked at", self.queue.clone());
+        ours.register("queue_oldest_wait_seconds", "How long the service has waited that is ready for a look longest", self.oldest.clone());
+        ours.register("leader", "1 where this process may write", self.leader.clone());
+        ours.register("lease_renewed_timestamp_seconds", "When the Lease was renewed last, seconds since 1970", self.renewed.clone());
+        ours.register("lease_renewals", "Attempts to renew the Lease, by how they ended", self.renewals.clone());
+        ours.register("config_reloads", "Changes of the controller configuration, by whether they could be used", self.configs.clone());
+        ours.register(
+            "config_last_good_timestamp_seconds",
+            "When the controller configuration in force was read, seconds since 1970",
+            self.config_good.clone(),
+        );
+        ours.register(
+            "restart_needed",
+            "1 where the controller configuration names another instance than the one this process was started for",
+            self.restart_needed.clone(),
+        );
+        ours.register(
+            "definition_has_redis",
+            "1 where the installed definition (CRD) has spec.redis, else 0; absent while it is not known",
+            self.redis_in_definition.clone(),
+        );
+        ours.register(
+            "webhook_certificate_end_seconds",
+            "When the webhook's certificate ends, seconds since 1970; 0 where none is kept",
+            self.certificate_end.clone(),
+        );
+    }
+
     /// What is known of a service.
-    pub fn service(&self, key: &Key, healthy: bool, servers: Option<i32>) {
-        let labels = Service::from(key);
-        self.health.get_or_create(&labels).set(i64::from(healthy));
-        match servers {
-            Some(servers) => {
-                self.replicas.get_or_create(&labels).set(i64::from(servers));
-            }
-            None => {
-                self.replicas.remove(&labels);
-            }
-        }
+    pub fn service(&self, key: &Key, snapshot: Snapshot) {
+        self.services.set(key, snapshot);
+    }
+
+    /// What is known of a service where no look has found out more.
+    pub fn service_where_unknown(&self, key: &Key, snapshot: impl FnOnce() -> Snapshot) {
+        self.services.set_where_unknown(key, snapshot);
     }
 
     /// A service that is gone.
     pub fn forget(&self, key: &Key) {
-        let labels = Service::from(key);
-        self.health.remove(&labels);
-        self.replicas.remove(&labels);
+        self.services.forget(key);
     }
 
     /// A look that ended.
@@ -105,24 +196,71 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// Writes that were carried out.
-    pub fn wrote(&self, writes: usize) {
-        self.writes.inc_by(writes as u64);
+    /// A write that was carried out.
+    pub fn wrote(&self, action: &Action, carried: &Carried) {
+        let kind = match (action.child(), action) {
+            (Some(kind), _) => kind.kind(),
+            (None, Action::ApplyStatus { .. }) => "Status",
+            (None, _) => crate::api::names::KIND,
+        };
+        self.writes.get_or_create(&Write { kind, verb: carried.verb.as_str() }).inc();
     }
 
-    /// An event that could not be published.
-    pub fn event_lost(&self) {
-        self.events_lost.inc();
+    /// A request that failed.
+    pub fn failed(&self, category: Category) {
+        self.failures.get_or_create(&Failure { category }).inc();
     }
 
-    /// Length of the queue.
-    pub fn queue(&self, length: usize) {
-        self.queue.set(i64::try_from(length).unwrap_or(i64::MAX));
+    /// A watch that could not be begun.
+    pub fn watch_failed(&self, resource: &'static str) {
+        self.watches.get_or_create(&Watched { resource }).inc();
+    }
+
+    /// What came of an event.
+    pub fn told(&self, telling: Telling) {
+        self.events.get_or_create(&Result { result: telling.word() }).inc();
+    }
+
+    /// How full the queue is.
+    pub fn queue(&self, depth: &Depth) {
+        for (state, count) in [("ready", depth.ready), ("later", depth.later), ("running", depth.running)] {
+            self.queue.get_or_create(&Queued { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.oldest.set(depth.oldest.as_secs_f64());
     }
 
     /// Whether we may write.
     pub fn leader(&self, leading: bool) {
         self.leader.set(i64::from(leading));
+    }
+
+    /// An attempt to renew the Lease.
+    pub fn renewed(&self, renewed: bool) {
+        self.renewals.get_or_create(&Result { result: if renewed { "renewed" } else { "failed" } }).inc();
+        if renewed {
+            self.renewed.set(now());
+        }
+    }
+
+    /// A controller configuration that was read: at the start, or because it changed.
+    pub fn configured(&self, good: bool) {
+        self.configs.get_or_create(&Result { result: if good { "good" } else { "bad" } }).inc();
+        if good {
+            self.config_good.set(now());
+        }
+    }
+
+    /// Whether only a restart brings the instance that the controller configuration names.
+    pub fn restart_needed(&self, needed: bool) {
+        self.restart_needed.set(i64::from(needed));
+    }
+
+    /// Whether the installed definition has `spec.redis`; nothing where that is not known.
+    pub fn definition(&self, redis: Option<bool>) {
+        match redis {
+            Some(has) => drop(self.redis_in_definition.get_or_create(&[]).set(i64::from(has))),
+            None => drop(self.redis_in_definition.remove(&[])),
+        }
     }
 
     /// When the webhook's certificate ends.
@@ -139,25 +277,9 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_metrics_of_a_service_have_the_references_names_and_go_with_it() {
-        let (metrics, key) = (Metrics::default(), Key { namespace: "pl".to_owned(), name: "default".to_owned() });
-        metrics.service(&key, true, Some(3));
-        let text = metrics.text();
-        assert!(text.contains("controller_isbsvc_health{ns=\"pl\",isbsvc=\"default\"} 1\n"), "{text}");
-        assert!(text.contains("controller_isbsvc_jetstream_replicas{ns=\"pl\",isbsvc=\"default\"} 3\n"), "{text}");
-        metrics.forget(&key);
-        assert!(!metrics.text().contains("isbsvc=\"default\""));
-    }
-
-    #[test]
-    fn looks_are_counted_by_how_they_ended() {
-        let metrics = Metrics::default();
-        metrics.reconciled("done", Duration::from_millis(3));
-        assert!(metrics.text().contains("isbsvc_controller_reconciles_total{result=\"done\"} 1\n"));
-    }
+fn now() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +26,19 @@ impl std::fmt::Display for Key {
 pub struct Queue {
     state: Mutex<State>,
     changed: Notify,
+}
+
+/// How full the queue is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Services whose time has come.
+    pub ready: usize,
+    /// Services that are to be looked at later.
+    pub later: usize,
+    /// Services that are being looked at.
+    pub running: usize,
+    /// How long the one has waited whose time came first.
+    pub oldest: Duration,
 }
 
 #[derive(Default)]
@@ -78,9 +92,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Services that wait for a look.
-    pub fn len(&self) -> usize {
-        self.lock().due.len()
+    /// How full it is.
+    pub fn depth(&self) -> Depth {
+        let (state, now) = (self.lock(), Instant::now());
+        let waits = state.due.values().filter(|at| **at <= now).map(|at| now.duration_since(*at));
+        let (ready, oldest) = waits.fold((0, Duration::ZERO), |(count, oldest), wait| (count + 1, oldest.max(wait)));
+        Depth { ready, later: state.due.len() - ready, running: state.running.len(), oldest }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,9 +107,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
+    use tokio::time::{advance, timeout};
 
     use super::*;
 
@@ -142,5 +157,16 @@ mod tests {
         queue.add(key("b"), now + Duration::from_secs(2));
         assert_eq!(waiting.await.unwrap(), key("b"));
         assert_eq!(Instant::now() - now, Duration::from_secs(2));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ready_is_told_apart_from_what_comes_later() {
+        let (queue, now) = (Queue::default(), Instant::now());
+        queue.add(key("a"), now);
+        queue.add(key("b"), now + Duration::from_secs(1));
+        queue.add(key("c"), now + Duration::from_mins(1));
+        advance(Duration::from_secs(3)).await;
+        assert_eq!(queue.depth(), Depth { ready: 2, later: 1, running: 0, oldest: Duration::from_secs(3) });
+        queue.next().await;
+        assert_eq!(queue.depth(), Depth { ready: 1, later: 1, running: 1, oldest: Duration::from_secs(2) });
     }
 }

@@ -1,3 +1,5 @@
+mod standing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,28 +12,33 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::events::Events;
-use super::metrics::Metrics;
+use super::definition::{Definition, Follows};
+use super::events::{self, Events};
+use super::metrics::{Care, Metrics, Snapshot, store_used};
 use super::queue::Key;
-use crate::api::{InterStepBufferService, decode, names};
-use crate::apply::{self, ApplyError};
+use crate::api::{CONDITION_CONFIGURED, InterStepBufferService, InterStepBufferServiceStatus, JetStreamBufferService, names};
+use crate::apply::{self, ApplyError, Secrets};
 use crate::controller_config::ControllerConfig;
 use crate::limits;
 use crate::observe::Stores;
-use crate::observed::{Fact, Server};
-use crate::plan::{Event, EventType, Input, Plan, plan};
+use crate::observe::hidden::{self, Hindrance};
+use crate::observed::{Fact, Observed, Server};
+use crate::plan::{Action, Event, EventType, Input, Plan, readable};
 use crate::servers::{self, Questions, Reach};
+use standing::{Standing, askable, must_ask};
 
 /// What a look at a service needs.
 pub struct Reconciler {
-    /// To the API server, for writes alone: what is read comes from the stores.
+    /// To the API server: for writes, and for reading by name what is to be made; all else comes from the stores.
     pub client: Client,
     /// What the cluster holds.
     pub stores: Stores,
+    /// What the definition of the services lets through.
+    pub definition: Definition,
     /// The controller configuration that is in force.
     pub config: watch::Receiver<Arc<ControllerConfig>>,
-    /// The instance whose services are ours, where the command line names one.
-    pub instance: Option<String>,
+    /// The instance whose services are ours; the Lease is that instance's, so it never changes while the process runs.
+    pub instance: String,
     /// The way to the servers.
     pub reach: Reach,
     /// Tells people.
@@ -53,18 +60,12 @@ pub struct Memory {
     asked_at: Option<Instant>,
     /// When they are to be asked again although nothing changed.
     ask_at: Option<Instant>,
+    /// When objects that the watches do not show were looked for by name.
+    searched_at: Option<Instant>,
     /// Looks that failed since the last one that did not.
     failures: u32,
     /// What was logged last.
     said: String,
-}
-
-/// What of a pod makes its server worth asking anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Standing {
-    uid: String,
-    ready: bool,
-    restarts: i32,
 }
 
 /// How a look ended.
@@ -100,67 +101,101 @@ impl Reconciler {
             ObjectRef::<DynamicObject>::new_with(&key.name, ApiResource::erase::<InterStepBufferService>(&())).within(&key.namespace);
         let Some(object) = self.stores.services.get(&reference) else {
             self.metrics.forget(key);
+            self.events.forget(key);
             self.memory().remove(key);
             return Ended::idle("gone");
         };
-        let service = match serde_json::to_value(object.as_ref())
-            .map_err(|error| error.to_string())
-            .and_then(|value| decode(&value).map_err(|error| error.to_string()))
-        {
-            Ok(service) => service,
-            Err(error) => {
-                self.metrics.service(key, false, None);
-                self.say(key, format!("the service cannot be read: {error}"));
-                return Ended::idle("unreadable");
+        let (service, refusal) = match readable(&object) {
+            Ok(service) => (service, None),
+            Err(undecodable) => {
+                let words = undecodable.words();
+                (undecodable.service, Some(words))
             }
         };
-        let config = Arc::clone(&self.config.borrow());
-        if service.instance() != self.instance.as_deref().unwrap_or(&config.instance) {
+        if service.instance() != self.instance {
             self.metrics.forget(key);
             return Ended::idle("other-instance");
         }
         if service.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
-            if self.say(key, format!("paused by the annotation {}", names::PAUSED_ANNOTATION)) {
-                let note = format!("{} is \"true\": nothing is done for this service until it is removed", names::PAUSED_ANNOTATION);
-                self.events.publish(&service.object_ref(&()), &Event { type_: EventType::Normal, reason: "Paused", note }).await;
-            }
+            let note = format!("{} is \"true\": nothing is done for this service until it is removed", names::PAUSED_ANNOTATION);
+            self.leave(key, &service, Event { type_: EventType::Normal, reason: "Paused", note }).await;
             return Ended::idle("paused");
         }
-        match self.step(key, &service, &config).await {
-            Ok(next_look) => {
+        match Box::pin(self.step(key, &service, refusal)).await {
+            Ok(ended) => {
                 if let Some(memory) = self.memory().get_mut(key) {
                     memory.failures = 0;
                 }
-                Ended::Done { result: "done", next_look }
+                ended
             }
             Err(error) => self.failed(key, &service, &error).await,
         }
     }
 
     /// observe, plan, apply.
-    async fn step(&self, key: &Key, service: &InterStepBufferService, config: &ControllerConfig) -> Result<Option<Duration>, ApplyError> {
+    async fn step(&self, key: &Key, service: &InterStepBufferService, refusal: Option<String>) -> Result<Ended, ApplyError> {
         let mut observed = self.stores.observe(&key.namespace, &key.name);
+        let refusal = match self.definition.follows(service, &observed) {
+            Follows::Nothing => refusal,
+            Follows::Refuse(words) => Some(refusal.map_or_else(|| words.clone(), |refusal| format!("{refusal}; {words}"))),
+            Follows::Leave(note) => {
+                self.leave(key, service, Event { type_: EventType::Warning, reason: "DefinitionWithoutRedis", note }).await;
+                return Ok(Ended::idle("left-alone"));
+            }
+        };
         let pods = observed.pods.known().map_or(&[][..], Vec::as_slice);
         observed.servers = self.servers(key, pods).await;
-        let input = Input { service, config, now: Timestamp::now() };
-        let material = apply::draw(&input, &observed)?;
-        let plan = plan(&input, &observed, &material);
-        let next_look = self.remember(key, service, &plan);
-        if !plan.actions.is_empty() {
-            for action in &plan.actions {
-                tracing::debug!(service = %key, action = action_in_words(action), "writing");
-            }
-            let outcome = apply::execute(&self.client, service, &plan).await?;
-            self.metrics.wrote(outcome.carried.len());
-            for carried in &outcome.carried {
-                tracing::info!(service = %key, "{carried}");
-            }
+        let config = Arc::clone(&self.config.borrow());
+        let input = Input { service, config: &config, now: Timestamp::now() };
+        self.search(key, &input, refusal.as_deref(), &mut observed).await?;
+        let plan = apply::next(&input, &observed, refusal.as_deref(), Secrets::Drawn)?;
+        let next_look = self.remember(key, service, &observed, &plan);
+        self.carry_out(key, service, &plan).await?;
+        Ok(Ended::Done { result: "done", next_look })
+    }
+
+    /// What is to be made, and is not in the watches, may be there without its labels: it is looked for by name first. What is somebody else's is never
+    /// written over.
+    async fn search(&self, key: &Key, input: &Input<'_>, refusal: Option<&str>, observed: &mut Observed) -> Result<(), ApplyError> {
+        if !hidden::incomplete(observed) {
+            return Ok(());
         }
+        let recently = self.memory().get(key).and_then(|memory| memory.searched_at).is_some_and(|at| at.elapsed() < limits::HIDDEN_LOOK);
+        if !hidden::matters(&apply::next(input, observed, refusal, Secrets::Placeholders)?, recently) {
+            return Ok(());
+        }
+        let found = hidden::look(&self.client, input.service, observed).await;
+        self.memory().entry(key.clone()).or_default().searched_at = Some(Instant::now());
+        if found.any {
+            tracing::info!(service = %key, "objects of the service were found without their labels");
+        }
+        // What somebody else has does not keep a service from being deleted.
+        let deleting = input.service.metadata.deletion_timestamp.is_some();
+        let hindrances = found.hindrances.into_iter().filter(|hindrance| !(deleting && matches!(hindrance, Hindrance::Foreign { .. })));
+        match hindrances.map(|hindrance| ApplyError::hindered(hindrance, &key.namespace)).next() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    async fn carry_out(&self, key: &Key, service: &InterStepBufferService, plan: &Plan) -> Result<(), ApplyError> {
+        for action in &plan.actions {
+            tracing::debug!(service = %key, action = action_in_words(action), "writing");
+        }
+        let mut told = Vec::new();
+        let written = apply::execute_telling(&self.client, service, plan, |action, carried| {
+            tracing::info!(service = %key, "{carried}");
+            self.metrics.wrote(action, &carried);
+            told.extend(events::of_write(action, &carried));
+        });
+        let written = written.await;
+        // What the planner tells is told once it stands in the status, so that it is not told at each look.
+        let planned = plan.events.iter().filter(|_| written.is_ok());
         let about = service.object_ref(&());
-        for event in &plan.events {
-            self.events.publish(&about, event).await;
+        for event in told.iter().chain(planned) {
+            self.events.publish(key, &about, event).await;
         }
-        Ok(next_look)
+        written
     }
 
     /// What the servers say: asked now, or what they said a moment ago.
@@ -181,10 +216,20 @@ impl Reconciler {
 
     /// Keeps what the next look needs, and says aloud what changed. When to look again: as the planner says, counted from when the servers were asked,
     /// so that a service with many events is asked no later than one without.
-    fn remember(&self, key: &Key, service: &InterStepBufferService, plan: &Plan) -> Option<Duration> {
+    fn remember(&self, key: &Key, service: &InterStepBufferService, observed: &Observed, plan: &Plan) -> Option<Duration> {
         let status = plan.status.as_ref().or(service.status.as_ref());
-        let servers = service.spec.jetstream.as_ref().map(crate::api::JetStreamBufferService::server_count);
-        self.metrics.service(key, status.is_some_and(crate::api::InterStepBufferServiceStatus::is_healthy), servers);
+        let refused = |status: &InterStepBufferServiceStatus| {
+            status.message.as_ref().is_some_and(|message| message.starts_with("Refused:"))
+                || status.condition(CONDITION_CONFIGURED).is_some_and(|condition| condition.status == "False")
+        };
+        let snapshot = Snapshot {
+            verdict: plan.verdict.clone(),
+            store_used: store_used(observed.servers.values()),
+            refused: status.is_some_and(refused),
+            care: if plan.held.is_some() { Care::Held } else { Care::Given },
+            ..known(service, status)
+        };
+        self.metrics.service(key, snapshot);
         let mut next_look = plan.next_look;
         if let Some(memory) = self.memory().get_mut(key) {
             memory.ask_at = plan.next_look.zip(memory.asked_at).map(|(next, asked)| asked + next);
@@ -200,15 +245,27 @@ impl Reconciler {
         next_look
     }
 
+    /// Nothing is written to a service; said once.
+    async fn leave(&self, key: &Key, service: &InterStepBufferService, event: Event) {
+        let care = if event.type_ == EventType::Normal { Care::Paused } else { Care::Held };
+        self.metrics.service(key, Snapshot { care, ..known(service, service.status.as_ref()) });
+        if self.say(key, event.note.clone()) {
+            self.events.publish(key, &service.object_ref(&()), &event).await;
+        }
+    }
+
     async fn failed(&self, key: &Key, service: &InterStepBufferService, error: &ApplyError) -> Ended {
-        if error.is_conflict() {
+        self.metrics.failed(error.category);
+        self.metrics.service_where_unknown(key, || known(service, service.status.as_ref()));
+        let (failures, retry) = self.retried(key);
+        if error.is_conflict() && failures <= limits::CONFLICTS {
             tracing::debug!(service = %key, %error, "somebody was faster; looking again");
             return Ended::Failed { result: error.category(), retry: limits::RETRY_CONFLICT };
         }
-        let retry = self.retry(key);
         if self.say(key, error.to_string()) {
-            let event = Event { type_: EventType::Warning, reason: "WriteFailed", note: error.to_string() };
-            self.events.publish(&service.object_ref(&()), &event).await;
+            let reason = error.kind.map_or("WriteFailed", |_| error.failure().reason());
+            let event = Event { type_: EventType::Warning, reason, note: error.to_string() };
+            self.events.publish(key, &service.object_ref(&()), &event).await;
             self.tell_of(service, error).await;
         }
         Ended::Failed { result: error.category(), retry }
@@ -227,10 +284,14 @@ impl Reconciler {
 
     /// How long to wait after one more failure.
     pub fn retry(&self, key: &Key) -> Duration {
+        self.retried(key).1
+    }
+
+    fn retried(&self, key: &Key) -> (u32, Duration) {
         let mut memory = self.memory();
         let memory = memory.entry(key.clone()).or_default();
         memory.failures = memory.failures.saturating_add(1);
-        backoff(memory.failures)
+        (memory.failures, backoff(memory.failures))
     }
 
     /// Logs it unless it is what was logged last; whether it was.
@@ -250,28 +311,13 @@ impl Reconciler {
     }
 }
 
-/// The pods that can be asked.
-fn askable(pods: &[Pod]) -> BTreeMap<String, Standing> {
-    let askable = pods.iter().filter(|pod| servers::can_answer(pod));
-    askable
-        .map(|pod| {
-            let status = pod.status.as_ref();
-            let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-            let containers = status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten();
-            let standing = Standing {
-                uid: pod.metadata.uid.clone().unwrap_or_default(),
-                ready: conditions.clone().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
-                restarts: containers.map(|container| container.restart_count).sum(),
-            };
-            (pod.name_any(), standing)
-        })
-        .collect()
-}
-
-/// The servers are asked when their time has come (soon, for a service that is not well) or their pods stand otherwise. Any other event, such as the
-/// one of our own status, is looked at with what they said last: numbers that always move would otherwise keep us writing.
-fn must_ask(memory: &Memory, askable: &BTreeMap<String, Standing>, now: Instant) -> bool {
-    memory.asked != *askable || (!askable.is_empty() && memory.ask_at.is_none_or(|at| now >= at))
+/// What is known of a service by its object alone.
+fn known(service: &InterStepBufferService, status: Option<&InterStepBufferServiceStatus>) -> Snapshot {
+    Snapshot {
+        healthy: status.is_some_and(InterStepBufferServiceStatus::is_healthy),
+        replicas: service.spec.jetstream.as_ref().map(JetStreamBufferService::server_count),
+        ..Snapshot::default()
+    }
 }
 
 /// Doubles with each failure, up to [`limits::RETRY_MOST`].
@@ -281,8 +327,7 @@ fn backoff(failures: u32) -> Duration {
 }
 
 /// What is to be written, and because of which fields.
-fn action_in_words(action: &crate::plan::Action) -> String {
-    use crate::plan::Action;
+fn action_in_words(action: &Action) -> String {
     match action {
         Action::Create { kind, name, .. } => format!("create {} {name}", kind.kind()),
         Action::Apply { kind, name, changed, .. } => format!("apply {} {name}: {}", kind.kind(), changed.join(" ")),

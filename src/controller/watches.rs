@@ -2,19 +2,21 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::definition::{self, Definition};
+use super::metrics::Metrics;
 use super::queue::{Key, Queue};
 use crate::api::{InterStepBufferService, names};
 use crate::limits;
@@ -32,14 +34,15 @@ pub(super) enum Seen<'a, K> {
 }
 
 /// Watches everything that a look at a service needs; whatever is seen puts the services that it is about into the queue. The tasks end with the set.
-pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Stores, JoinSet<()>) {
-    let starter = Starter { client, scope, queue };
+pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> (Stores, Definition, JoinSet<()>) {
+    let starter = Starter { client, scope, queue, metrics };
     let mut tasks = JoinSet::new();
 
     let resource = ApiResource::erase::<InterStepBufferService>(&());
     let (services, writer) = dynamic(&resource);
     let (own, woken) = (services.clone(), Arc::clone(queue));
-    tasks.spawn(follow(names::PLURAL, starter.dynamic(&resource), watcher::Config::default(), writer, thin, move |seen| match seen {
+    let api = starter.dynamic(&resource);
+    tasks.spawn(follow(names::PLURAL, api, watcher::Config::default(), writer, thin, metrics, move |seen| match seen {
         Seen::Object(service) => wake(&woken, [key(service)]),
         Seen::All => wake(&woken, all(&own, None)),
         Seen::Failed(error) if not_installed(error) => {
@@ -59,7 +62,7 @@ pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Store
     let (budgets, writer) = reflector::store();
     let (own, woken) = (services.clone(), Arc::clone(queue));
     let api = starter.typed();
-    tasks.spawn(follow("poddisruptionbudgets", api, watcher::Config::default(), writer, thin, move |seen| match seen {
+    tasks.spawn(follow("poddisruptionbudgets", api, watcher::Config::default(), writer, thin, metrics, move |seen| match seen {
         Seen::Object(budget) => {
             let budget: &k8s_openapi::api::policy::v1::PodDisruptionBudget = budget;
             wake(&woken, all(&own, budget.namespace().as_deref()));
@@ -73,13 +76,8 @@ pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Store
     let pipelines_known = Arc::new(Mutex::new(Fact::Unknown("the Pipelines have not been seen yet".to_owned())));
     let (own, woken, known) = (services.clone(), Arc::clone(queue), Arc::clone(&pipelines_known));
     let learn = move |fact| *known.lock().unwrap_or_else(PoisonError::into_inner) = fact;
-    tasks.spawn(follow(
-        "pipelines",
-        starter.dynamic(&resource),
-        watcher::Config::default(),
-        writer,
-        thin_pipeline,
-        move |seen| match seen {
+    tasks.spawn(follow("pipelines", starter.dynamic(&resource), watcher::Config::default(), writer, thin_pipeline, metrics, move |seen| {
+        match seen {
             Seen::Object(pipeline) => wake(&woken, all(&own, pipeline.namespace().as_deref())),
             Seen::All => {
                 learn(Fact::Known(()));
@@ -88,15 +86,19 @@ pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>) -> (Store
             // Numaflow itself need not be installed; then there are none.
             Seen::Failed(error) if not_installed(error) => learn(Fact::Known(())),
             Seen::Failed(error) => learn(Fact::Unknown(format!("the Pipelines cannot be read: {}", in_words(error)))),
-        },
-    ));
+        }
+    }));
+
+    let definition = Definition::default();
+    starter.definition(&definition, &services, &mut tasks);
 
     let stores = Stores { services, stateful_sets, headless, config_maps, secrets, budgets, pods, claims, pipelines, pipelines_known };
-    (stores, tasks)
+    (stores, definition, tasks)
 }
 
 /// Waits until every store holds what the cluster holds; the Pipelines say for themselves whether they are known.
-pub async fn ready(stores: &Stores) -> anyhow::Result<()> {
+pub async fn ready(stores: &Stores, definition: &Definition) -> anyhow::Result<()> {
+    definition.looked_at().await;
     stores.services.wait_until_ready().await?;
     stores.stateful_sets.wait_until_ready().await?;
     stores.headless.wait_until_ready().await?;
@@ -122,10 +124,24 @@ pub fn all(services: &Store<DynamicObject>, namespace: Option<&str>) -> Vec<Key>
     services.iter().map(|service| key(service)).filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace)).collect()
 }
 
+/// Every service whose spec, or whose last accepted one, is such.
+pub fn concerned(stores: &Stores, is: impl Fn(&Value) -> bool) -> Vec<Key> {
+    let services = stores.services.state();
+    let by_accepted = |key: &Key| {
+        let reference = ObjectRef::new(&names::stateful_set(&key.name)).within(&key.namespace);
+        let set = stores.stateful_sets.get(&reference)?;
+        let spec = serde_json::from_str(set.annotations().get(names::ACCEPTED_SPEC_ANNOTATION)?).ok()?;
+        Some(is(&spec))
+    };
+    let concerned = services.iter().filter(|service| is(&service.data["spec"]) || by_accepted(&key(service)) == Some(true));
+    concerned.map(|service| key(service)).collect()
+}
+
 struct Starter<'a> {
     client: &'a Client,
     scope: Option<&'a str>,
     queue: &'a Arc<Queue>,
+    metrics: &'a Arc<Metrics>,
 }
 
 impl Starter<'_> {
@@ -151,49 +167,94 @@ impl Starter<'_> {
         let (store, writer) = reflector::store();
         let (services, queue) = (services.clone(), Arc::clone(self.queue));
         let config = watcher::Config::default().labels(&component_selector());
-        tasks.spawn(follow(what, self.typed::<K>(), config, writer, thin, move |seen| match seen {
+        tasks.spawn(follow(what, self.typed::<K>(), config, writer, thin, self.metrics, move |seen| match seen {
             Seen::Object(object) => wake(&queue, owner(object)),
             Seen::All => wake(&queue, all(&services, None)),
             Seen::Failed(_) => {}
         }));
         store
     }
+
+    /// The one definition of the services: what it drops from them concerns all of them.
+    fn definition(&self, definition: &Definition, services: &Store<DynamicObject>, tasks: &mut JoinSet<()>) {
+        let resource = definition::resource();
+        let (store, writer) = dynamic(&resource);
+        let (services, queue, metrics) = (services.clone(), Arc::clone(self.queue), Arc::clone(self.metrics));
+        let definition = definition.clone();
+        let learn = move |fact: Fact<Value>| {
+            if definition.learn(fact) {
+                let redis = definition.has_redis();
+                metrics.definition(redis);
+                if redis == Some(false) {
+                    tracing::warn!(
+                        "the installed definition (CRD) has no spec.redis: services of Redis are left as they are; apply manifests/crd"
+                    );
+                }
+                wake(&queue, all(&services, None));
+            }
+        };
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", definition::name()));
+        let api = Api::all_with(self.client.clone(), &resource);
+        tasks.spawn(follow("customresourcedefinitions", api, config, writer, definition::thin, self.metrics, move |seen| match seen {
+            Seen::Object(_) | Seen::All => learn(match store.state().first() {
+                Some(definition) => Fact::Known(definition::schema(definition)),
+                None => Fact::Unknown("it is not installed".to_owned()),
+            }),
+            Seen::Failed(error) => learn(Fact::Unknown(in_words(error))),
+        }));
+    }
 }
 
 /// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. What fails is tried again with
 /// growing pauses of our own: kube's backoff starts anew with each list that is begun, so that a type that is not installed would be asked for every
 /// second.
-pub(super) async fn follow<K>(
+pub(super) fn follow<K>(
     what: &'static str,
     api: Api<K>,
     config: watcher::Config,
     writer: Writer<K>,
     thin: fn(&mut K),
+    metrics: &Arc<Metrics>,
     react: impl Fn(Seen<'_, K>) + Send + 'static,
-) where
+) -> impl Future<Output = ()> + Send + 'static
+where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
 {
-    let mut events = pin!(watcher(api, config).modify(thin).reflect(writer));
+    followed(what, watcher(api, config).modify(thin).reflect(writer), Arc::clone(metrics), react)
+}
+
+async fn followed<K>(
+    what: &'static str,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    metrics: Arc<Metrics>,
+    react: impl Fn(Seen<'_, K>) + Send,
+) {
+    let mut events = pin!(events);
     let mut pause = limits::WATCH_RETRY_FIRST;
+    let mut said = String::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
             Ok(Event::InitDone) => {
                 pause = limits::WATCH_RETRY_FIRST;
+                said.clear();
                 react(Seen::All);
             }
             // The store takes them over at once when the last one came.
             Ok(Event::Init | Event::InitApply(_)) => {}
             Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
+                metrics.watch_failed(what);
+                let why = in_words(&error);
+                // What stays wrong is said once, and an API server that is not reached once for all kinds.
                 if not_installed(&error) {
                     tracing::debug!(what, "not installed");
-                } else if matches!(error, kube::Error::Api(_)) || what == names::PLURAL {
-                    tracing::warn!(what, why = in_words(&error), "cannot be watched; trying again");
+                } else if said != why && (matches!(error, kube::Error::Api(_)) || what == names::PLURAL) {
+                    tracing::warn!(what, why, "cannot be watched; trying again");
                 } else {
-                    // An API server that is not reached is said once for all kinds.
-                    tracing::debug!(what, why = in_words(&error), "cannot be watched; trying again");
+                    tracing::debug!(what, why, "cannot be watched; trying again");
                 }
+                said = why;
                 react(Seen::Failed(&error));
                 sleep(pause).await;
                 pause = (pause * 2).min(limits::WATCH_RETRY_MOST);

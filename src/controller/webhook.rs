@@ -39,7 +39,7 @@ pub struct Webhook {
 pub async fn keep(client: Client, webhook: Webhook, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let woken = Arc::new(Notify::new());
-    let seen = Stores::start(&client, &webhook, &woken, &mut tasks);
+    let seen = Stores::start(&client, &webhook, &woken, &metrics, &mut tasks);
     let mut keeper = Keeper { client, webhook, metrics, said: String::new() };
     tokio::select! {
         ready = seen.ready() => ready?,
@@ -68,13 +68,13 @@ struct Stores {
 }
 
 impl Stores {
-    fn start(client: &Client, webhook: &Webhook, woken: &Arc<Notify>, tasks: &mut JoinSet<()>) -> Self {
+    fn start(client: &Client, webhook: &Webhook, woken: &Arc<Notify>, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>) -> Self {
         macro_rules! watch {
             ($what:literal, $api:expr, $config:expr, $wanted:expr) => {{
                 let (store, writer) = reflector::store();
                 if $wanted {
                     let woken = Arc::clone(woken);
-                    tasks.spawn(follow($what, $api, $config, writer, thin, move |_| woken.notify_one()));
+                    tasks.spawn(follow($what, $api, $config, writer, thin, metrics, move |_| woken.notify_one()));
                 }
                 store
             }};

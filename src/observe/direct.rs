@@ -73,18 +73,15 @@ pub async fn read(client: &Client, service: &InterStepBufferService, options: &O
     }
 }
 
-/// The service itself; `Known(None)` where there is none of that name, or the type is not installed.
-pub async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<InterStepBufferService>, String> {
+/// The service as the API server holds it; `None` where there is none of that name, or the type is not installed.
+pub async fn service(client: &Client, namespace: &str, name: &str) -> Result<Option<DynamicObject>, String> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &kube::core::ApiResource::erase::<InterStepBufferService>(&()));
-    let found = match timeout(limits::API_REQUEST, api.get_opt(name)).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(why(&error, "get", names::PLURAL, namespace)),
-        Err(_) => return Err(slow("get", names::PLURAL, namespace)),
-    };
-    let Some(object) = found else { return Ok(None) };
-    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    crate::api::decode(&value).map(Some).map_err(|error| error.to_string())
+    match timeout(limits::API_REQUEST, api.get_opt(name)).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(why(&error, "get", names::PLURAL, namespace)),
+        Err(_) => Err(slow("get", names::PLURAL, namespace)),
+    }
 }
 
 /// Our own budget, and the others of the namespace.

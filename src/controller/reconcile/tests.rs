@@ -1,48 +1,5 @@
 use super::*;
 
-fn pods(pods: &[(&str, &str, bool)]) -> BTreeMap<String, Standing> {
-    pods.iter().map(|(name, uid, ready)| ((*name).to_owned(), Standing { uid: (*uid).to_owned(), ready: *ready, restarts: 0 })).collect()
-}
-
-#[test]
-fn servers_are_asked_when_their_time_has_come() {
-    let now = Instant::now();
-    let one = pods(&[("p-0", "u-1", true)]);
-    let asked = Memory { asked: one.clone(), asked_at: Some(now), ask_at: Some(now + Duration::from_secs(30)), ..Memory::default() };
-    assert!(!must_ask(&asked, &one, now + Duration::from_secs(29)), "an event alone is no reason");
-    assert!(must_ask(&asked, &one, now + Duration::from_secs(30)));
-}
-
-#[test]
-fn pods_that_stand_otherwise_are_asked_at_once() {
-    let now = Instant::now();
-    let one = pods(&[("p-0", "u-1", true)]);
-    let asked = Memory { asked: one, asked_at: Some(now), ask_at: Some(now + Duration::from_secs(30)), ..Memory::default() };
-    assert!(must_ask(&asked, &pods(&[("p-0", "u-2", true)]), now), "another pod of the same name");
-    assert!(must_ask(&asked, &pods(&[("p-0", "u-1", false)]), now), "no longer ready");
-    assert!(must_ask(&asked, &pods(&[]), now), "what a pod said that is gone is forgotten");
-}
-
-#[test]
-fn who_was_never_asked_is_asked_and_nobody_is_not() {
-    let now = Instant::now();
-    assert!(must_ask(&Memory::default(), &pods(&[("p-0", "u-1", false)]), now));
-    assert!(!must_ask(&Memory::default(), &pods(&[]), now));
-}
-
-#[test]
-fn a_pod_that_runs_is_askable_and_its_standing_is_read() {
-    let pod = |value: serde_json::Value| serde_json::from_value::<Pod>(value).unwrap();
-    let running = pod(serde_json::json!({
-        "metadata": { "name": "p-0", "uid": "u-1" },
-        "status": { "phase": "Running", "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }],
-            "containerStatuses": [{ "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 2 }] },
-    }));
-    let pending = pod(serde_json::json!({ "metadata": { "name": "p-1" }, "status": { "phase": "Pending" } }));
-    let found = askable(&[running, pending]);
-    assert_eq!(found, BTreeMap::from([("p-0".to_owned(), Standing { uid: "u-1".to_owned(), ready: true, restarts: 2 })]));
-}
-
 #[test]
 fn failures_wait_longer_each_time_up_to_a_limit() {
     assert_eq!([1, 2, 3].map(backoff), [500, 1000, 2000].map(Duration::from_millis));

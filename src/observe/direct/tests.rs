@@ -89,18 +89,6 @@ async fn our_budget_is_told_from_the_others() {
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_read_is_named_with_its_field() {
-    let (client, _) = api_server(|_| {
-        (
-            200,
-            json!({ "apiVersion": names::API_VERSION, "kind": names::KIND, "metadata": { "name": "default" }, "spec": { "jetstream": { "replicas": "three" } } }),
-        )
-    });
-    let error = service(&client, "pl", "default").await.unwrap_err();
-    assert!(error.starts_with("spec.jetstream"), "{error}");
-}
-
-#[tokio::test]
 async fn a_service_that_is_not_there_is_none() {
     let (client, _) = api_server(|_| failure(404, "NotFound", "not found"));
     assert_eq!(service(&client, "pl", "default").await, Ok(None));
