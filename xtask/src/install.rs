@@ -127,12 +127,13 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
         show(&format!("kubectl rollout status -n {NAMESPACE} {deployment}"));
         kubectl.run(&["rollout", "status", "-n", NAMESPACE, deployment, "--timeout=180s"])?;
     }
-    show("kubectl wait --for=create validatingwebhookconfiguration/isbsvc-webhook");
-    kubectl.run(&[
+    let wait = [
         "wait",
         "--for=create",
         "--timeout=60s",
         "validatingwebhookconfiguration/isbsvc-webhook",
         "mutatingwebhookconfiguration/isbsvc-webhook",
-    ])
+    ];
+    show(&format!("kubectl {}", wait.join(" ")));
+    kubectl.run(&wait)
 }

@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
+    bin_name = "cargo xtask",
     about = "The local cluster, the demo, the tests, and files made from the code",
     disable_help_subcommand = true
 )]
