@@ -234,7 +234,8 @@ impl Held {
             tell(matches!(outcome, Ok(Ok(()))));
             let lost = |why: String, lease: &Lease| LeaseError::Lost { lease: lease.title(), why };
             match outcome {
-                Ok(Ok(())) => pause = limits::LEASE_RENEW,
+                // Counted from when it was begun, so that a slow API server does not make it late.
+                Ok(Ok(())) => pause = limits::LEASE_RENEW.saturating_sub(self.renewed.elapsed()),
                 Ok(Err(LeaseError::HeldBy { holder, .. })) => return lost(format!("{holder} took it"), &self.lease),
                 Ok(Err(error)) if left(self.renewed).is_zero() => return lost(error.to_string(), &self.lease),
                 Ok(Err(error)) => {
@@ -274,5 +275,7 @@ impl Held {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod record;
 #[cfg(test)]
 mod tests;

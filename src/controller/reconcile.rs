@@ -1,3 +1,5 @@
+#[cfg(test)]
+pub(super) mod simulated;
 mod standing;
 
 use std::collections::{BTreeMap, HashMap};
