@@ -29,5 +29,7 @@ mod pipelines;
 mod refused;
 #[path = "cluster/sample.rs"]
 mod sample;
+#[path = "cluster/secured.rs"]
+mod secured;
 #[path = "cluster/versions.rs"]
 mod versions;

