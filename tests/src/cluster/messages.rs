@@ -16,8 +16,8 @@ use super::{MINUTE, Namespace, eventually};
 const WINDOW: usize = 256;
 /// Between two messages of a [`Load`]: enough to notice any gap, and no contest for the processors.
 const PACE: Duration = Duration::from_millis(5);
-/// Tries to publish one message, each of which waits up to five seconds.
-const TRIES: u32 = 20;
+/// Between two tries to publish one message: an election refuses at once.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// One stream of a service, as a Pipeline has it, and a client with the user and password of the service.
 pub struct Messages {
@@ -114,7 +114,7 @@ pub struct Load {
 pub struct Outcome {
     /// The numbers that a server acknowledged.
     pub acknowledged: BTreeSet<u32>,
-    /// How many were given up after all tries.
+    /// How many were given up after a minute.
     pub given_up: usize,
     /// The longest time without an acknowledgement.
     pub longest_gap: Duration,
@@ -144,17 +144,22 @@ async fn load(jetstream: jetstream::Context, subject: String, first: u32, mut en
     outcome
 }
 
-/// Publishes a number until it is acknowledged; nothing where it never was.
+/// Publishes a number until it is acknowledged; nothing where it was not for a minute.
 async fn publish(jetstream: jetstream::Context, subject: String, number: u32) -> Option<u32> {
-    for _ in 0..TRIES {
-        let sent = jetstream.publish(subject.clone(), number.to_string().into()).await;
-        if let Ok(acknowledgement) = sent
-            && acknowledgement.await.is_ok()
-        {
-            return Some(number);
+    let tries = async {
+        let mut pace = tokio::time::interval(RETRY);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pace.tick().await;
+            let sent = jetstream.publish(subject.clone(), number.to_string().into()).await;
+            if let Ok(acknowledgement) = sent
+                && acknowledgement.await.is_ok()
+            {
+                return number;
+            }
         }
-    }
-    None
+    };
+    tokio::time::timeout(MINUTE, tries).await.ok()
 }
 
 /// An address of the service that stays while its pods come and go. The one of the service itself is a name that only the cluster knows.
