@@ -54,6 +54,7 @@ fn a_namespace_with_a_service_can_be_deleted() {
     namespace.healthy("default");
     cluster.kubectl(&["get", "validatingwebhookconfiguration/isbsvc-webhook", "mutatingwebhookconfiguration/isbsvc-webhook"]).ok();
     let began = Instant::now();
+    // Kubernetes looks at what is left of a namespace again after half the time that its pods have to stop, 76 s.
     cluster.kubectl(&["delete", "namespace", &namespace.name, "--timeout=120s"]).ok();
     println!("a namespace with a service of three servers went in {:.1} s", began.elapsed().as_secs_f64());
 }
