@@ -4,7 +4,8 @@ use crate::controller_config::quantity_thousandths;
 
 /// Where a live object lacks what is desired, as JSON pointers; empty when it holds it all.
 ///
-/// The live object may hold more in its maps: what the API server fills in, and what others own. Lists are compared whole, item by item.
+/// The live object may hold more in its maps: what the API server fills in, and what others own. Lists are compared whole, item by item, and so are
+/// selectors, where one key more selects nothing any longer.
 /// Quantities compare by value.
 pub fn differences(desired: &Value, live: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -26,6 +27,9 @@ fn compare(desired: &Value, live: &Value, at: &str, found: &mut Vec<String>) {
                     None => found.push(at),
                 }
             }
+            if is_selector(at) && live.keys().any(|key| !desired.contains_key(key)) {
+                found.push(at.to_owned());
+            }
         }
         (Value::Array(desired), Value::Array(live)) if desired.len() == live.len() => {
             for (index, (desired, live)) in desired.iter().zip(live).enumerate() {
@@ -35,6 +39,11 @@ fn compare(desired: &Value, live: &Value, at: &str, found: &mut Vec<String>) {
         _ if desired == live || (is_empty(desired) && is_empty(live)) || (holds_quantity(at) && same_quantity(desired, live)) => {}
         _ => found.push(at.to_owned()),
     }
+}
+
+/// Whether a map selects by labels; the API calls such a map atomic.
+fn is_selector(at: &str) -> bool {
+    matches!(at.rsplit('/').next(), Some("selector" | "matchLabels" | "nodeSelector"))
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -82,6 +91,15 @@ mod tests {
     fn law_quiet_when_done_a_delay_of_0_is_no_delay_and_other_zeros_count() {
         assert_eq!(differences(&json!({ "probe": { "initialDelaySeconds": 0 } }), &json!({ "probe": {} })), Vec::<String>::new());
         assert_eq!(differences(&json!({ "maxUnavailable": 0 }), &json!({})), ["/maxUnavailable"]);
+    }
+
+    #[test]
+    fn one_more_label_of_a_selector_is_a_difference() {
+        for pointer in ["selector", "matchLabels", "nodeSelector"] {
+            let (desired, live) = (json!({ pointer: { "a": "b" } }), json!({ pointer: { "a": "b", "c": "d" } }));
+            assert_eq!(differences(&desired, &live), [format!("/{pointer}")]);
+        }
+        assert_eq!(differences(&json!({ "labels": { "a": "b" } }), &json!({ "labels": { "a": "b", "c": "d" } })), Vec::<String>::new());
     }
 
     #[test]

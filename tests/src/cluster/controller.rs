@@ -90,9 +90,15 @@ impl Controller {
         ended.unwrap_or_default()
     }
 
+    /// A metric, summed over its labels.
     fn number(&self, metric: &str) -> Option<u64> {
         let text = get(self.metrics, "/metrics");
-        text.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse().ok())
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let name = series.split_once('{').map_or(series, |(name, _)| name);
+            if name == metric { value.parse::<u64>().ok() } else { None }
+        };
+        text.lines().filter_map(value).reduce(|sum, value| sum + value)
     }
 }
 

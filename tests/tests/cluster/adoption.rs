@@ -104,6 +104,8 @@ fn take_over(name: &str, variant: Variant) {
     let writes = controller.writes();
     namespace.kubectl(&["annotate", "isbsvc/default", "example.com/touched=1"]).ok();
     template_repaired(&namespace, writes, &controller);
+    namespace.healthy("default");
+    told(&namespace, &numaflow);
 }
 
 /// Every kind of edit that needs no restart, and that is back afterwards.
@@ -147,6 +149,22 @@ fn template_repaired(namespace: &Namespace<'_>, writes: u64, controller: &Contro
         ]),
     );
     assert!(controller.writes() > writes);
+}
+
+/// Numaflow's controller writes once more, as where nothing keeps it off: it is told of and not fought.
+fn told(namespace: &Namespace<'_>, numaflow: &Numaflow<'_>) {
+    let mut theirs = namespace.get(CHILDREN[0]);
+    theirs["spec"]["template"]["metadata"]["annotations"]["theirs"] = json!("yes");
+    numaflow.replace(&theirs).ok();
+    eventually(&format!("{}: the status tells of the other writer", namespace.name), MINUTE, || {
+        let message = namespace.get("isbsvc/default")["status"]["message"].to_string();
+        if message.contains("was written by Numaflow's own controller") { Ok(()) } else { Err(message) }
+    });
+    // A look that follows from an event of the service itself changes nothing either.
+    namespace.kubectl(&["annotate", "isbsvc/default", "example.com/touched=2", "--overwrite"]).ok();
+    let live = namespace.get(CHILDREN[0]);
+    assert_eq!(live["spec"]["template"]["metadata"]["annotations"]["theirs"], json!("yes"), "it stays");
+    assert_eq!(live["metadata"]["generation"], json!(theirs["metadata"]["generation"].as_i64().unwrap_or(0) + 1), "one write, theirs");
 }
 
 /// A person edits, and soon everything is as before.

@@ -107,7 +107,7 @@ fn material(namespace: &str) -> Material {
     let word = |text: &str| text.to_owned();
     let host = format!("isbsvc-default-js-svc.{namespace}.svc");
     let pair = |dns_names: &[String], usages: &[Usage]| {
-        let (now, day) = (jiff::Timestamp::now(), std::time::Duration::from_hours(24));
+        let (now, day) = (jiff::Timestamp::now(), std::time::Duration::from_hours(24 * 3650));
         let authority = authority("io.numaproj", now, day).unwrap_or_else(|error| panic!("{error}"));
         let request = LeafRequest { common_name: "isbsvc", dns_names, usages, lifetime: day };
         let leaf = authority.leaf(&request, now).unwrap_or_else(|error| panic!("{error}"));
