@@ -19,7 +19,7 @@ pub struct Arguments {
     /// Controller configuration; without it, /etc/numaflow/controller-config.yaml where it exists, else the built-in one
     #[arg(long, value_name = "FILE")]
     pub controller_config: Option<PathBuf>,
-    /// Look after the services of this instance; without it, the instance that the controller configuration names
+    /// Look after the services of this instance; without it, the one that the controller configuration names at the start
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
     /// Write only while holding the Lease isbsvc-controller-lock[-<instance>]

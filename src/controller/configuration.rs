@@ -48,7 +48,8 @@ impl Source {
         loop {
             ticks.tick().await;
             let looked = self.look();
-            if let Ok(true) = looked {
+            // Also where the last good one was put back.
+            if looked.as_ref().is_ok_and(|changed| *changed || said.is_some()) {
                 metrics.configured(true);
             }
             let words = looked.err().map(|error| format!("{error:#}"));

@@ -98,7 +98,8 @@ pub struct Metrics {
     renewed: Seconds,
     renewals: Family<Result, Counter>,
     configs: Family<Result, Counter>,
-    config_good: Seconds,
+    config_good: Gauge,
+    config_read: Seconds,
     restart_needed: Gauge,
     redis_in_definition: Family<Unlabelled, Gauge>,
     certificate_end: Seconds,
@@ -127,7 +128,8 @@ impl Default for Metrics {
             renewed: Seconds::default(),
             renewals: Family::default(),
             configs: Family::default(),
-            config_good: Seconds::default(),
+            config_good: Gauge::default(),
+            config_read: Seconds::default(),
             restart_needed: Gauge::default(),
             redis_in_definition: Family::default(),
             certificate_end: Seconds::default(),
@@ -154,9 +156,14 @@ impl Metrics {
         ours.register("lease_renewals", "Attempts to renew the Lease, by how they ended", self.renewals.clone());
         ours.register("config_reloads", "Changes of the controller configuration, by whether they could be used", self.configs.clone());
         ours.register(
+            "config_good",
+            "1 where the controller configuration as it stands now is in force, 0 where it cannot be used and the last good one holds",
+            self.config_good.clone(),
+        );
+        ours.register(
             "config_last_good_timestamp_seconds",
             "When the controller configuration in force was read, seconds since 1970",
-            self.config_good.clone(),
+            self.config_read.clone(),
         );
         ours.register(
             "restart_needed",
@@ -245,8 +252,9 @@ impl Metrics {
     /// A controller configuration that was read: at the start, or because it changed.
     pub fn configured(&self, good: bool) {
         self.configs.get_or_create(&Result { result: if good { "good" } else { "bad" } }).inc();
+        self.config_good.set(i64::from(good));
         if good {
-            self.config_good.set(now());
+            self.config_read.set(now());
         }
     }
 

@@ -144,3 +144,25 @@ impl Metrics {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_rules_and_of_the_dashboard_is_told() {
+        let metrics = Metrics::default();
+        metrics.request(Question::Validate, Some(Operation::Update), Outcome::Denied, Duration::from_millis(1));
+        let told = metrics.text();
+        let exists = |name: &str| told.lines().any(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")));
+        let (rules, dashboard) =
+            (include_str!("../../manifests/monitoring/rules.yaml"), include_str!("../../manifests/monitoring/dashboard.json"));
+        let words =
+            [rules, dashboard].into_iter().flat_map(|text| text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+        let names: std::collections::BTreeSet<_> = words.filter(|word| word.starts_with("isbsvc_webhook_")).collect();
+        assert!(names.len() >= 5, "{names:?}");
+        for name in names {
+            assert!(exists(name), "{name}\n{told}");
+        }
+    }
+}
