@@ -15,7 +15,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use isbsvc::controller_config::ControllerConfig;
 
+use crate::connection::Session;
 use crate::exit::Failure;
+use crate::services;
 
 /// Where the controller configuration is.
 #[derive(Args, Clone, Debug)]
@@ -87,12 +89,18 @@ impl ConfigSource {
     /// The configuration from the file that was named; `None` where none was.
     pub fn from_file(&self) -> Result<Option<ControllerConfig>, Failure> {
         let Some(path) = &self.controller_config else { return Ok(None) };
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::no_answer(format!("cannot read --controller-config {shown}: {error}")))?;
-        let text = crate::services::config_text(&text).unwrap_or(text);
+        let text = services::read_text(path, "--controller-config ", isbsvc::limits::CONFIG_FILE)?;
+        let text = services::config_text(&text).unwrap_or(text);
         ControllerConfig::parse(&text)
             .map(Some)
-            .map_err(|error| Failure::no_answer(format!("the controller configuration {shown} is not right: {error}")))
+            .map_err(|error| Failure::no_answer(format!("the controller configuration {} is not right: {error}", path.display())))
+    }
+
+    /// The configuration from the file, where one was named and read before the cluster was asked; else the cluster's.
+    async fn settle(&self, from_file: Option<ControllerConfig>, session: &Session) -> Result<ControllerConfig, Failure> {
+        match from_file {
+            Some(config) => Ok(config),
+            None => services::controller_config(session, &self.controller_namespace).await,
+        }
     }
 }

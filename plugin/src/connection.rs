@@ -74,7 +74,7 @@ pub struct Connection {
     #[arg(long, global = true, hide_short_help = true)]
     pub insecure_skip_tls_verify: bool,
     /// Longest wait for one answer of the API server, such as 5s; 0 waits for ever [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse, allow_hyphen_values = true, hide_short_help = true)]
     pub request_timeout: Option<Duration>,
     /// How much is logged to stderr: 4 what is done, 6 requests, 8 all
     #[arg(short, long = "v", global = true, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=10), hide_short_help = true)]

@@ -73,7 +73,9 @@ fn usage(error: &clap::Error, asked: &str) -> Code {
 
 /// clap's complaint in one line: what is wrong, what would be right, where to read more.
 fn usage_line(complaint: &str, asked: &str) -> String {
-    let superfluous = |line: &&str| line.is_empty() || line.starts_with("For more information") || line.starts_with("Usage: ");
+    let superfluous = |line: &&str| {
+        line.is_empty() || ["For more information", "Usage: ", "tip: to pass "].iter().any(|beginning| line.starts_with(beginning))
+    };
     let words: Vec<_> = complaint.lines().map(str::trim).filter(|line| !superfluous(line)).map(terminal::clean).collect();
     format!("{}; see: {asked} --help", words.join(" "))
 }

@@ -72,11 +72,7 @@ pub async fn get(session: &Session, name: &str) -> Result<Option<Found>, Failure
 /// The service of this name; without one, `default`, or the only service of the namespace.
 pub async fn find(session: &Session, name: Option<&str>) -> Result<Found, Failure> {
     let wanted = name.unwrap_or(DEFAULT_NAME);
-    if !is_possible_name(wanted) {
-        return Err(Failure::no_answer(format!(
-            "{wanted:?} cannot be the name of a service: lower-case letters, digits and hyphens, a letter first"
-        )));
-    }
+    check_name(wanted)?;
     if let Some(found) = get(session, wanted).await? {
         return Ok(found);
     }
@@ -188,22 +184,35 @@ pub fn config_text(text: &str) -> Option<String> {
 
 /// Reads the one service that a file holds; `-` is standard input.
 pub fn read_file(path: &Path) -> Result<Found, Failure> {
-    let (shown, text) = if path == Path::new("-") {
-        ("standard input".to_owned(), bounded(std::io::stdin().lock()))
-    } else {
-        (path.display().to_string(), std::fs::File::open(path).and_then(bounded))
-    };
-    let text = text.map_err(|error| Failure::no_answer(format!("cannot read {shown}: {error}")))?;
-    parse(&text, &shown)
+    if path == Path::new("-") {
+        let shown = "standard input";
+        let text = bounded(std::io::stdin().lock(), FILE).map_err(|why| Failure::no_answer(format!("cannot read {shown}: {why}")))?;
+        return parse(&text, shown);
+    }
+    parse(&read_text(path, "", FILE)?, &path.display().to_string())
 }
 
-fn bounded(reader: impl std::io::Read) -> std::io::Result<String> {
-    let mut text = String::new();
-    reader.take(FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE {
-        return Err(std::io::Error::other(format!("more than {FILE} bytes; no API server would take it")));
+/// Reads a file of at most `limit` bytes. `flag` is said before its name, with a space behind it.
+pub fn read_text(path: &Path, flag: &str, limit: u64) -> Result<String, Failure> {
+    let text = std::fs::File::open(path).map_err(|error| error.to_string()).and_then(|file| bounded(file, limit));
+    text.map_err(|why| Failure::no_answer(format!("cannot read {flag}{}: {why}", path.display())))
+}
+
+fn bounded(reader: impl std::io::Read, limit: u64) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it has more than {} KiB, and no API server would take it", limit / 1024));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| "it is no text (UTF-8)".to_owned())
+}
+
+/// Refuses what no object can be named, before a cluster is asked.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    if is_possible_name(name) {
+        return Ok(());
+    }
+    Err(Failure::no_answer(format!("{name:?} cannot be the name of a service: lower-case letters, digits and hyphens, a letter first")))
 }
 
 fn parse(text: &str, shown: &str) -> Result<Found, Failure> {

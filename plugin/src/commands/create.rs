@@ -58,7 +58,7 @@ pub struct Create {
     #[arg(long, value_enum, value_name = "FOR", num_args = 0..=1, require_equals = true, default_missing_value = "healthy")]
     pub wait: Option<WaitFor>,
     /// Longest wait with --wait
-    #[arg(long, value_name = "DURATION", default_value = status::DEFAULT_WAIT, value_parser = duration::parse_positive)]
+    #[arg(long, value_name = "DURATION", default_value = status::DEFAULT_WAIT, value_parser = duration::parse_positive, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -80,6 +80,7 @@ impl Create {
             return Err(Failure::no_answer("-f and flags that describe the service exclude each other; write what they say into the file"));
         }
         // Whatever is wrong with files and flags is told before a cluster is asked.
+        self.name.as_deref().map(services::check_name).transpose()?;
         let from_file = self.file.as_deref().map(services::read_file).transpose()?;
         let config = self.config.from_file()?;
         if self.dry_run == DryRun::Client {
@@ -93,10 +94,7 @@ impl Create {
             return self.show(&found.object);
         }
         connection.run(async move |mut session| {
-            let config = match config {
-                Some(config) => config,
-                None => services::controller_config(&session, &self.config.controller_namespace).await?,
-            };
+            let config = self.config.settle(config, &session).await?;
             let mut found = self.wanted(from_file, &config)?;
             let has_namespace = found.service.metadata.namespace.is_some();
             let namespace = if has_namespace { connection.namespace.as_deref() } else { Some(session.namespace.as_str()) };

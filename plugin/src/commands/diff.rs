@@ -40,12 +40,14 @@ pub struct Diff {
 impl Diff {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
-        connection.run(async move |session| Box::pin(self.answer(&session, colours)).await)
+        let config = self.config.from_file()?;
+        connection.run(async move |session| Box::pin(self.answer(&session, config, colours)).await)
     }
 
-    async fn answer(self, session: &Session, colours: bool) -> Outcome {
+    async fn answer(self, session: &Session, config: Option<ControllerConfig>, colours: bool) -> Outcome {
         let found = services::find(session, self.name.as_deref()).await?;
-        let (Look { service, observed, mut plan }, _) = prepare(session, &found, &self.config).await?;
+        let config = self.config.settle(config, session).await?;
+        let Look { service, observed, mut plan } = prepare(session, &found, &config).await?;
         if !self.status {
             plan.actions.retain(|action| !matches!(action, Action::ApplyStatus { .. }));
         }
@@ -69,12 +71,8 @@ impl Diff {
     }
 }
 
-/// Plans one reconciliation, with words in place of what would be drawn; and the configuration that it was planned with.
-pub(super) async fn prepare(session: &Session, found: &Found, source: &ConfigSource) -> Result<(Look, ControllerConfig), Failure> {
-    let config = match source.from_file()? {
-        Some(config) => config,
-        None => services::controller_config(session, &source.controller_namespace).await?,
-    };
+/// Plans one reconciliation, with words in place of what would be drawn.
+pub(super) async fn prepare(session: &Session, found: &Found, config: &ControllerConfig) -> Result<Look, Failure> {
     if config.instance != found.service.instance() {
         warn(&format!(
             "the service belongs to the controller instance {:?}, and the controller configuration is that of {:?}",
@@ -83,13 +81,12 @@ pub(super) async fn prepare(session: &Session, found: &Found, source: &ConfigSou
         ));
     }
     let reach = Some(Reach::PortForward(session.client.clone()));
-    let look =
-        Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), &config, reach, Secrets::Placeholders)).await;
+    let look = Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), config, reach, Secrets::Placeholders)).await;
     let look = look.map_err(|error| Failure::no_answer(error.to_string()))?;
     // A refused change is not carried out, so it is no difference; it must not look like a change that took effect.
     let told = look.plan.status.as_ref().or(look.service.status.as_ref()).and_then(|status| status.message.as_deref());
     if let Some(refused) = told.filter(|message| message.starts_with("Refused:")) {
         warn(refused);
     }
-    Ok((look, config))
+    Ok(look)
 }

@@ -46,14 +46,16 @@ pub struct Reconcile {
 impl Reconcile {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
-        connection.run(async move |session| Box::pin(self.answer(&session, colours)).await)
+        let config = self.config.from_file()?;
+        connection.run(async move |session| Box::pin(self.answer(&session, config, colours)).await)
     }
 
-    async fn answer(self, session: &Session, colours: bool) -> Outcome {
+    async fn answer(self, session: &Session, config: Option<ControllerConfig>, colours: bool) -> Outcome {
         // What is written to is named or has the default name; no guess is made.
         let name = self.name.as_deref().unwrap_or(services::DEFAULT_NAME);
         let found = services::find(session, Some(name)).await?;
-        let (Look { service, observed, plan }, config) = prepare(session, &found, &self.config).await?;
+        let config = self.config.settle(config, session).await?;
+        let Look { service, observed, plan } = prepare(session, &found, &config).await?;
         let difference = Difference::new(&service, &observed, &plan, jiff::Timestamp::now());
         let outline = render::difference::outline(&difference, colours);
         if let Some(why) = &plan.held {

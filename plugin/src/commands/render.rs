@@ -61,12 +61,10 @@ impl Render {
             settle_namespace(&mut found, namespace)?;
             return show(&found, &config, self.output);
         }
+        let config = self.config.from_file()?;
         connection.run(async move |session| {
             let found = services::find(&session, self.name.as_deref()).await?;
-            let config = match self.config.from_file()? {
-                Some(config) => config,
-                None => services::controller_config(&session, &self.config.controller_namespace).await?,
-            };
+            let config = self.config.settle(config, &session).await?;
             show(&found, &config, self.output)
         })
     }

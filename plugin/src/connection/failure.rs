@@ -97,7 +97,7 @@ fn transport(error: &kube::Error, server: &str) -> Failure {
     Failure::no_answer(match error {
         kube::Error::Auth(_) => format!("cannot log in to {server}: {cause}; check the user of the kubeconfig"),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-            format!("{server} answered something else than a Kubernetes API server would: {cause}")
+            format!("{server} answered something else than a Kubernetes API server would ({cause}); check --context and --server")
         }
         kube::Error::InferKubeconfig(_) | kube::Error::RustlsTls(_) => format!("the kubeconfig cannot be used: {cause}"),
         _ if cause.contains("UnknownIssuer") || cause.contains("certificate") => {

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use kube::Config;
-use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError, NamedAuthInfo, NamedCluster, NamedContext,
+};
 use serde_json::json;
 
 use super::{Connection, proxy};
@@ -84,7 +86,8 @@ fn read_file(path: &Path) -> Result<Kubeconfig, Failure> {
             KubeconfigError::ReadConfig(error, _) => format!("cannot read the kubeconfig {shown}: {error}"),
             KubeconfigError::Parse(error) => {
                 let text = error.to_string();
-                format!("the kubeconfig {shown} is not right: {}", text.lines().next().unwrap_or_default())
+                let first = text.lines().next().unwrap_or_default();
+                format!("the kubeconfig {shown} is not right: {}", first.strip_prefix("error: ").unwrap_or(first))
             }
             other => format!("the kubeconfig {shown} is not right: {other}"),
         })
@@ -105,7 +108,21 @@ fn words(error: &KubeconfigError) -> String {
         KubeconfigError::ParseClusterUrl(error) => {
             format!("the address of the API server is not one: {error}; write it as https://HOST:PORT")
         }
-        other => other.to_string(),
+        KubeconfigError::LoadCertificateAuthority(error) => unloaded("certificate-authority", error),
+        KubeconfigError::LoadClientCertificate(error) => unloaded("client-certificate", error),
+        KubeconfigError::LoadClientKey(error) => unloaded("client-key", error),
+        other => format!("the kubeconfig cannot be used: {other}"),
+    }
+}
+
+/// Why a file or its text in the kubeconfig cannot be used; what is in it is not said.
+fn unloaded(field: &str, error: &LoadDataError) -> String {
+    match error {
+        LoadDataError::ReadFile(error, path) => {
+            format!("the kubeconfig names a {field} that cannot be read: {}: {error}", path.to_string_lossy().trim_matches('"'))
+        }
+        LoadDataError::DecodeBase64(_) => format!("{field}-data of the kubeconfig is not base64; log in to the cluster again"),
+        LoadDataError::NoBase64DataOrFile => format!("the kubeconfig has no {field}"),
     }
 }
 

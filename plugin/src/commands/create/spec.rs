@@ -5,6 +5,7 @@ use isbsvc::api::names;
 use serde_json::{Map, Value, json};
 
 use crate::exit::Failure;
+use crate::services;
 
 /// What a new service shall be.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +18,13 @@ pub struct Spec {
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
     /// Servers: 1, or an odd number from 3 [default: 3]
-    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_negative_numbers = true)]
     pub replicas: Option<i32>,
     /// Give each server a volume, with the defaults of the flags below
     #[arg(long)]
     pub persistence: bool,
     /// Size of each volume; asks for volumes [default: 20Gi]
-    #[arg(long, value_name = "QUANTITY")]
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
     pub volume_size: Option<String>,
     /// Storage class of the volumes; asks for volumes [default: that of the cluster]
     #[arg(long, value_name = "NAME")]
@@ -44,16 +45,16 @@ pub struct Spec {
     #[arg(long, value_name = "FILE")]
     pub buffer_config: Option<PathBuf>,
     /// CPU that each server requests
-    #[arg(long, value_name = "QUANTITY")]
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
     pub cpu_request: Option<String>,
     /// CPU that each server may use
-    #[arg(long, value_name = "QUANTITY")]
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
     pub cpu_limit: Option<String>,
     /// Memory that each server requests
-    #[arg(long, value_name = "QUANTITY")]
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
     pub memory_request: Option<String>,
     /// Memory that each server may use
-    #[arg(long, value_name = "QUANTITY")]
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
     pub memory_limit: Option<String>,
     /// A label of the service; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -102,9 +103,7 @@ impl Spec {
             jetstream["settings"] = lines.concat().into();
         }
         if let Some(file) = &self.buffer_config {
-            let shown = file.display();
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::no_answer(format!("cannot read --buffer-config {shown}: {error}")))?;
+            let text = services::read_text(file, "--buffer-config ", isbsvc::limits::EMBEDDED_TEXT as u64)?;
             jetstream["bufferConfig"] = text.into();
         }
         if let Some(resources) = self.resources()? {
