@@ -102,14 +102,14 @@ impl<'a> Numaflow<'a> {
     }
 }
 
-/// Passwords and keys for a service that lives for a minute.
+/// Passwords and keys. The certificates hold ten years, as Numaflow's do: one that ends soon is told of.
 fn material(namespace: &str) -> Material {
     let word = |text: &str| text.to_owned();
     let host = format!("isbsvc-default-js-svc.{namespace}.svc");
     let pair = |dns_names: &[String], usages: &[Usage]| {
-        let (now, day) = (jiff::Timestamp::now(), std::time::Duration::from_hours(24 * 3650));
-        let authority = authority("io.numaproj", now, day).unwrap_or_else(|error| panic!("{error}"));
-        let request = LeafRequest { common_name: "isbsvc", dns_names, usages, lifetime: day };
+        let (now, long) = (jiff::Timestamp::now(), std::time::Duration::from_hours(24 * 3650));
+        let authority = authority("io.numaproj", now, long).unwrap_or_else(|error| panic!("{error}"));
+        let request = LeafRequest { common_name: "isbsvc", dns_names, usages, lifetime: long };
         let leaf = authority.leaf(&request, now).unwrap_or_else(|error| panic!("{error}"));
         [leaf.certificate_pem, leaf.key_pem, authority.certificate_pem().to_owned()]
     };
