@@ -8,6 +8,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::api::{InterStepBufferServiceSpec, names};
+
 pub use server::{Consumer, Healthz, JetStream, Meta, Peer, Server, Stream};
 
 /// A fact, or why it is not known. What is not known is never taken for absent.
@@ -86,6 +88,15 @@ impl Observed {
             pipelines: Fact::Known(Vec::new()),
             servers: BTreeMap::new(),
         }
+    }
+
+    /// The spec that a controller of ours accepted last, which is the one that runs; `None` where there is none, or it cannot be read.
+    pub fn accepted_spec(&self) -> Option<InterStepBufferServiceSpec> {
+        fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<&String> {
+            object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION)
+        }
+        let text = read(&self.stateful_set).or_else(|| read(&self.config_map))?;
+        serde_json::from_str(text).ok().filter(|spec: &InterStepBufferServiceSpec| !spec.types().is_empty())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Looking at one service: its objects, what its servers say, and its events.
 
 use clap::ValueEnum;
+use isbsvc::api::InterStepBufferService;
 use isbsvc::health::{self, Verdict};
 use isbsvc::observe::{self, Options};
 use isbsvc::observed::{Fact, Observed};
@@ -60,8 +61,17 @@ pub async fn look(session: &Session, found: &Found, via: Option<Via>) -> Look {
             observed = again;
         }
     }
-    let verdict = health::verdict(&found.service, &observed, jiff::Timestamp::now());
+    let verdict = judge(&found.service, &observed, jiff::Timestamp::now());
     Look { observed, verdict, events }
+}
+
+/// The verdict on what runs. A change that was refused, or is not carried out yet, is not what the servers are measured by: the controller does not
+/// either, and [`crate::model::status`] says that it is not carried out.
+pub fn judge(service: &InterStepBufferService, observed: &Observed, now: jiff::Timestamp) -> Verdict {
+    match observed.accepted_spec() {
+        Some(spec) if spec != service.spec => health::verdict(&InterStepBufferService { spec, ..service.clone() }, observed, now),
+        _ => health::verdict(service, observed, now),
+    }
 }
 
 async fn events(session: &Session) -> Fact<Vec<Event>> {

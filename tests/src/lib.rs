@@ -7,4 +7,5 @@
 pub mod cluster;
 pub mod fixtures;
 pub mod numaflow;
+pub mod refused;
 pub mod simulator;
