@@ -204,7 +204,6 @@ fn five_servers_are_taken_over() {
 /// What stands beside our own keys in a map and is no business of anybody's: a StatefulSet with a
 /// partition never rolls, and a pod with one more node label fits no node.
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
 #[ignore = "not yet: a map may hold more than we want"]
 fn keys_that_somebody_added_to_maps_of_ours_go_again() {
     let cluster = Cluster::from_environment();
