@@ -16,7 +16,7 @@ pub use direct::{Options, read, service};
 pub use pipelines::Thin;
 pub use pipelines::resource as pipeline_resource;
 #[cfg(feature = "controller")]
-pub use stores::{Stores, thin};
+pub use stores::{Stores, thin, thin_child};
 pub use words::in_words;
 
 use crate::api::names;

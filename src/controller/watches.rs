@@ -20,7 +20,7 @@ use super::metrics::Metrics;
 use super::queue::{Key, Queue};
 use crate::api::{InterStepBufferService, names};
 use crate::limits;
-use crate::observe::{Stores, component_selector, in_words, pipeline_resource, thin};
+use crate::observe::{Stores, component_selector, in_words, pipeline_resource, thin, thin_child};
 use crate::observed::Fact;
 
 /// What a watch saw.
@@ -51,18 +51,18 @@ pub fn start(client: &Client, scope: Option<&str>, queue: &Arc<Queue>, metrics: 
         Seen::Failed(_) => {}
     }));
 
-    let stateful_sets = starter.children("statefulsets", &services, &mut tasks);
-    let headless = starter.children("services", &services, &mut tasks);
-    let config_maps = starter.children("configmaps", &services, &mut tasks);
-    let secrets = starter.children("secrets", &services, &mut tasks);
-    let pods = starter.children("pods", &services, &mut tasks);
-    let claims = starter.children("persistentvolumeclaims", &services, &mut tasks);
+    let stateful_sets = starter.children("statefulsets", &services, thin_child, &mut tasks);
+    let headless = starter.children("services", &services, thin_child, &mut tasks);
+    let config_maps = starter.children("configmaps", &services, thin_child, &mut tasks);
+    let secrets = starter.children("secrets", &services, thin, &mut tasks);
+    let pods = starter.children("pods", &services, thin, &mut tasks);
+    let claims = starter.children("persistentvolumeclaims", &services, thin, &mut tasks);
 
     // Any budget of the namespace may select the pods, so all of them are kept, and one that changes concerns every service of its namespace.
     let (budgets, writer) = reflector::store();
     let (own, woken) = (services.clone(), Arc::clone(queue));
     let api = starter.typed();
-    tasks.spawn(follow("poddisruptionbudgets", api, watcher::Config::default(), writer, thin, metrics, move |seen| match seen {
+    tasks.spawn(follow("poddisruptionbudgets", api, watcher::Config::default(), writer, thin_child, metrics, move |seen| match seen {
         Seen::Object(budget) => {
             let budget: &k8s_openapi::api::policy::v1::PodDisruptionBudget = budget;
             wake(&woken, all(&own, budget.namespace().as_deref()));
@@ -160,7 +160,7 @@ impl Starter<'_> {
     }
 
     /// Objects that are made for services, each of which names its service in a label.
-    fn children<K>(&self, what: &'static str, services: &Store<DynamicObject>, tasks: &mut JoinSet<()>) -> Store<K>
+    fn children<K>(&self, what: &'static str, services: &Store<DynamicObject>, thin: fn(&mut K), tasks: &mut JoinSet<()>) -> Store<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {

@@ -13,6 +13,7 @@ use super::direct::split;
 use super::pipelines::uses;
 use crate::api::names;
 use crate::observed::{Fact, Observed};
+use crate::plan::forget_own_fields;
 
 /// What the watches keep of a cluster, so that a look at a service asks the API server nothing.
 #[derive(Clone)]
@@ -82,6 +83,11 @@ pub fn thin<K: Resource>(object: &mut K) {
     for entry in object.meta_mut().managed_fields.iter_mut().flatten() {
         entry.fields_v1 = None;
     }
+}
+
+/// The same for an object that is made for services: what others wrote of it is kept, because what they added to it goes again.
+pub fn thin_child<K: Resource>(object: &mut K) {
+    forget_own_fields(object.meta_mut());
 }
 
 fn one<K>(store: &Store<K>, namespace: &str, name: &str) -> Fact<Option<K>>

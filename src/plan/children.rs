@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::adoption::{self, Obstacle};
 use super::deletion::seen;
 use super::jetstream::{self, Subject};
-use super::{Action, ChildKind, Desired, Material, Place, Plan, Precondition, compare};
+use super::{Action, ChildKind, Desired, Material, Place, Plan, Precondition, compare, owners};
 use crate::api::names;
 use crate::observed::{Fact, Observed};
 
@@ -86,10 +86,13 @@ where
         Fact::Known(None) => plan.actions.push(apply(kind, name, object, None, Vec::new())),
         Fact::Known(Some(live)) => {
             let live_value = json!(live);
-            let changed = compare::differences(&comparable(&object), &live_value);
+            let changed = compare::differences(&comparable(&object), &owners::without_injected(&object, &live_value, live.meta()));
             let theirs = adoption::numaflows(live.meta());
             if changed.is_empty() {
-                plan.actions.extend(theirs.map(|(index, _)| disown(kind, name, index, live.meta())));
+                plan.actions.extend(match theirs {
+                    Some((index, _)) => Some(disown(kind, name, index, live.meta())),
+                    None => take_away(kind, name, owners::removals(&object, &live_value, live.meta()), live.meta()),
+                });
                 return;
             }
             // Where we have written before, somebody else writes as well.
@@ -123,6 +126,12 @@ fn written_by_us(metadata: &ObjectMeta) -> bool {
 fn disown(kind: ChildKind, name: String, index: usize, metadata: &ObjectMeta) -> Action {
     let places = vec![Place { pointer: format!("/metadata/managedFields/{index}"), value: None }];
     Action::Patch { kind, name, places, precondition: seen(metadata) }
+}
+
+/// Takes away what others added beside our fields, which server-side apply leaves to them.
+fn take_away(kind: ChildKind, name: String, places: Vec<Place>, metadata: &ObjectMeta) -> Option<Action> {
+    // Before we have written it, all of it is somebody else's.
+    (!places.is_empty() && written_by_us(metadata)).then(|| Action::Patch { kind, name, places, precondition: seen(metadata) })
 }
 
 /// The repair of what somebody edited in lists that are ours as a whole. Server-side apply merges such lists: it would keep the items of others, and add

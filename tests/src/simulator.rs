@@ -76,6 +76,32 @@ impl Simulator {
         self.children.insert((kind, name), object);
     }
 
+    /// A person edits a place of an object: the API server notes that it is theirs now.
+    ///
+    /// # Panics
+    /// Where the object or the place's parent is not there.
+    pub fn edit_child(&mut self, kind: ChildKind, name: &str, pointer: &str, value: &Value) {
+        let live = self.children.get_mut(&(kind, name.to_owned())).unwrap_or_else(|| panic!("{kind:?} {name} is not there"));
+        let mut fields = json!({});
+        let mut at = String::new();
+        let mut inner = &mut fields;
+        for word in pointer.split('/').skip(1) {
+            let item = live.pointer(&at).and_then(Value::as_array).map(|items| match word.parse::<usize>() {
+                Ok(index) => items[index]["name"].clone(),
+                // The end of a list.
+                Err(_) => value["name"].clone(),
+            });
+            at = format!("{at}/{word}");
+            inner =
+                &mut inner[item.map_or_else(|| format!("f:{}", word.replace("~1", "/")), |name| format!("k:{}", json!({ "name": name })))];
+            *inner = json!({});
+        }
+        patch(live, pointer, Some(value));
+        managed(live, "kubectl-edit", "Update", self.now);
+        let entry = live["metadata"]["managedFields"].as_array_mut().and_then(|entries| entries.last_mut());
+        entry.unwrap_or_else(|| panic!("just noted"))["fieldsV1"] = fields;
+    }
+
     /// Asks for the service to be deleted.
     pub fn delete(&mut self) {
         self.object["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:00:00Z");
@@ -252,6 +278,7 @@ fn patch(object: &mut Value, pointer: &str, value: Option<&Value>) {
     match (parent, value) {
         (Value::Object(fields), Some(value)) => drop(fields.insert(key.replace("~1", "/"), value.clone())),
         (Value::Object(fields), None) => drop(fields.remove(&key.replace("~1", "/"))),
+        (Value::Array(items), Some(value)) if key == "-" => items.push(value.clone()),
         (Value::Array(items), None) => drop(items.remove(key.parse().unwrap_or_else(|_| panic!("{pointer}: no index")))),
         _ => panic!("{pointer}: its parent is no map"),
     }

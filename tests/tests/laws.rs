@@ -247,8 +247,7 @@ fn an_item_that_somebody_added_to_a_list_of_ours_goes_again() {
     let set = (ChildKind::StatefulSet, names::stateful_set("default"));
     let env = "/spec/template/spec/containers/0/env";
     let wanted = simulator.children[&set].pointer(env).cloned();
-    let live = simulator.children.get_mut(&set).and_then(|object| object.pointer_mut(env)).and_then(Value::as_array_mut).expect("a list");
-    live.push(json!({ "name": "FOO", "value": "x" }));
+    simulator.edit_child(set.0, &set.1, &format!("{env}/-"), &json!({ "name": "FOO", "value": "x" }));
     let plan = simulator.step();
     assert!(
         matches!(plan.actions.as_slice(), [Action::Patch { .. }]),
@@ -257,6 +256,40 @@ fn an_item_that_somebody_added_to_a_list_of_ours_goes_again() {
     );
     assert_eq!(simulator.children[&set].pointer(env).cloned(), wanted);
     assert_eq!(simulator.step().actions, []);
+}
+
+#[test]
+fn law_drift_is_repaired_a_field_that_somebody_added_to_a_map_of_ours_goes_again() {
+    let mut simulator = healthy(&three());
+    let (kind, name) = (ChildKind::StatefulSet, names::stateful_set("default"));
+    for (pointer, value) in [
+        ("/spec/template/spec/nodeSelector", json!({ "example.com/extra": "x" })),
+        ("/spec/template/spec/hostNetwork", json!(true)),
+        ("/spec/template/spec/containers/0/stdin", json!(true)),
+        ("/spec/ordinals", json!({ "start": 1 })),
+    ] {
+        simulator.edit_child(kind, &name, pointer, &value);
+        let plan = simulator.step();
+        assert!(matches!(plan.actions.as_slice(), [Action::Patch { .. }]), "{pointer}: {:?}", plan.actions);
+        assert_eq!(simulator.children[&(kind, name.clone())].pointer(pointer), None, "{pointer}");
+        assert_eq!(simulator.step().actions, [], "{pointer}");
+    }
+    let (kind, name) = (ChildKind::ConfigMap, names::config_map("default"));
+    simulator.edit_child(kind, &name, "/data/extra", &json!("x"));
+    simulator.settle();
+    assert_eq!(simulator.children[&(kind, name)].pointer("/data/extra"), None);
+}
+
+#[test]
+fn law_quiet_when_done_what_an_admission_webhook_injects_is_no_drift() {
+    let mut simulator = healthy(&three());
+    let set = simulator.children.get_mut(&(ChildKind::StatefulSet, names::stateful_set("default"))).expect("made");
+    let pod = set.pointer_mut("/spec/template/spec").expect("a pod template");
+    pod["hostAliases"] = json!([{ "ip": "10.0.0.1" }]);
+    for (list, item) in [("/containers/0/env", json!({ "name": "INJECTED", "value": "x" })), ("/containers", json!({ "name": "proxy" }))] {
+        pod.pointer_mut(list).and_then(Value::as_array_mut).expect("a list").push(item);
+    }
+    assert_eq!(simulator.step().actions, [], "nobody owns it: it would be injected again, for ever");
 }
 
 #[test]
