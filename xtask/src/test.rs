@@ -14,9 +14,15 @@ pub struct Options {
     /// Only what needs no cluster
     #[arg(long)]
     no_cluster: bool,
+    /// What takes long as well; run it before anything is called done
+    #[arg(long)]
+    full: bool,
     /// Leave the cluster running, for a look or for another run
     #[arg(long)]
     keep_cluster: bool,
+    /// Only the tests on a cluster whose names hold one of these words, those that take long among them
+    #[arg(value_name = "NAME", conflicts_with_all = ["no_cluster", "full"])]
+    only: Vec<String>,
 }
 
 /// The cluster that the tests make; beside one for a demo.
@@ -30,6 +36,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("isbsvc-webhook", ""),
     ("kubectl-isbsvc", ""),
     ("isbsvc-tests", ""),
+    ("isbsvc-tests", "cluster"),
     ("xtask", ""),
 ];
 
@@ -57,6 +64,9 @@ impl Tally {
 
 /// Runs everything; what failed does not keep the rest from running.
 pub fn run(options: &Options) -> Result<()> {
+    if !options.only.is_empty() {
+        return on_a_cluster(options);
+    }
     let began = Instant::now();
     let mut tally = Tally::default();
     tally.step("format", || cargo_step(&["fmt", "--all", "--check"]));
@@ -66,15 +76,20 @@ pub fn run(options: &Options) -> Result<()> {
             cargo_step(&["clippy", "--locked", "--quiet", "-p", package, "--features", features, "--all-targets", "--", "-D", "warnings"])
         });
     }
-    for (package, features) in PACKAGES.iter().filter(|(package, features)| !(*package == "isbsvc" && features.is_empty())) {
-        // The cluster test is a target of its own, and runs below.
+    // The library's tests run with all of it, and those on a cluster below.
+    let elsewhere = [("isbsvc", ""), ("isbsvc-tests", "cluster")];
+    for (package, features) in PACKAGES.iter().filter(|package| !elsewhere.contains(package)) {
         tally.step(&format!("tests of {package}"), || cargo_step(&["test", "--locked", "--quiet", "-p", package, "--features", features]));
     }
     if options.no_cluster || !cluster_possible() {
-        tally.skipped += 1;
-        println!("skipped: tests on a real cluster; as root on Linux, `cargo xtask test` makes one");
+        let (all, _) = cluster_tests()?;
+        tally.skipped += all;
+        println!("skipped: {all} tests on a real cluster; as root on Linux, `cargo xtask test` makes one and runs them");
     } else {
-        tally.step("tests on a real cluster", || on_a_cluster(options.keep_cluster));
+        tally.step("tests on a real cluster", || on_a_cluster(options));
+    }
+    if !options.full {
+        println!("{} tests on a cluster take long; `cargo xtask test --full` runs them as well", cluster_tests()?.1);
     }
     println!("in {:.0} s", began.elapsed().as_secs_f64());
     for name in &tally.failed {
@@ -88,6 +103,18 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("with CI set, a skipped test is a failure");
     }
     Ok(())
+}
+
+/// How many tests there are on a cluster, and how many of them only `--full` runs.
+fn cluster_tests() -> Result<(u32, u32)> {
+    let folder = repository::root().join("tests/tests/cluster");
+    let (mut all, mut long) = (0, 0);
+    for file in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let text = std::fs::read_to_string(file?.path())?;
+        all += u32::try_from(text.matches("#[test]").count())?;
+        long += u32::try_from(text.matches("#[ignore").count())?;
+    }
+    Ok((all, long))
 }
 
 fn cargo_step(arguments: &[&str]) -> Result<()> {
@@ -113,7 +140,7 @@ fn cluster_possible() -> bool {
     cfg!(target_os = "linux") && cluster::prerequisites::is_root()
 }
 
-fn on_a_cluster(keep: bool) -> Result<()> {
+fn on_a_cluster(options: &Options) -> Result<()> {
     let running = cluster::up(&cluster::Options { name: CLUSTER.to_owned(), nodes: 1 })?;
     let result = (|| {
         cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
@@ -123,26 +150,19 @@ fn on_a_cluster(keep: bool) -> Result<()> {
         let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
         let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
         install(&kubectl, &images, Some(&local_config()), |line| println!("$ {line}"))?;
-        let status = cargo(&[
-            "test",
-            "--locked",
-            "--quiet",
-            "-p",
-            "isbsvc-tests",
-            "--features",
-            "cluster",
-            "--test",
-            "cluster",
-            "--",
-            "--nocapture",
-            // They wait most of the time: for pods, elections, and terms of Leases.
-            "--test-threads=6",
-        ])
-        .env("ISBSVC_TEST_KUBECONFIG", &running.kubeconfig)
-        .env("ISBSVC_TEST_KUBECTL", running.bin.join("kubectl"))
-        .env("ISBSVC_TEST_PLUGIN", &plugin)
-        .env("ISBSVC_TEST_CONTROLLER", &controller)
-        .status()?;
+        // They wait most of the time: for pods, elections, and terms of Leases.
+        let mut arguments = vec!["--nocapture", "--test-threads=6"];
+        if options.full || !options.only.is_empty() {
+            arguments.push("--include-ignored");
+        }
+        arguments.extend(options.only.iter().map(String::as_str));
+        let status = cargo(&["test", "--locked", "--quiet", "-p", "isbsvc-tests", "--features", "cluster", "--test", "cluster", "--"])
+            .args(&arguments)
+            .env("ISBSVC_TEST_KUBECONFIG", &running.kubeconfig)
+            .env("ISBSVC_TEST_KUBECTL", running.bin.join("kubectl"))
+            .env("ISBSVC_TEST_PLUGIN", &plugin)
+            .env("ISBSVC_TEST_CONTROLLER", &controller)
+            .status()?;
         if !status.success() {
             for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {
                 let _ = kubectl.run(&["logs", "-n", crate::install::NAMESPACE, deployment, "--tail=60"]);
@@ -151,7 +171,7 @@ fn on_a_cluster(keep: bool) -> Result<()> {
         }
         Ok(())
     })();
-    if keep {
+    if options.keep_cluster {
         println!("the cluster stays: export KUBECONFIG={}", running.kubeconfig.display());
         return result;
     }

@@ -99,7 +99,9 @@ pub(in crate::plan) fn stateful_set(
 pub(super) fn volume_claim_templates(subject: Subject<'_>) -> Vec<Value> {
     let Some(persistence) = &subject.spec.persistence else { return Vec::new() };
     let mut claim = json!({
-        "metadata": { "name": names::claim_template(subject.name()), "labels": metadata::labels(subject) },
+        // Without labels, which Numaflow's controller writes none of, and which nobody can change: handing back would fail. Kubernetes gives each claim
+        // those of the selector.
+        "metadata": { "name": names::claim_template(subject.name()) },
         "spec": {
             "accessModes": [persistence.access_mode()],
             "resources": { "requests": { "storage": persistence.volume_size() } },

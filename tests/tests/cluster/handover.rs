@@ -178,7 +178,6 @@ fn a_service_of_ours_can_be_handed_back() {
 }
 
 #[test]
-#[ignore = "not yet: the labels in our volume claim templates are not Numaflow's, and cannot be changed"]
 fn a_service_of_ours_with_volumes_can_be_handed_back() {
     hand_back("test-back-volumes", true);
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::outside::last_lines;
 use super::progress::{Step, line};
 use super::{prerequisites, state};
+use crate::repository;
 
 /// One wrapper module and how it is built.
 pub struct Program {
@@ -114,7 +115,7 @@ pub fn build() -> Result<Built> {
 }
 
 fn source(program: &Program) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster").join(program.name)
+    repository::root().join("xtask/cluster").join(program.name)
 }
 
 fn complete(program: &Program, folder: &Path) -> bool {
