@@ -88,18 +88,20 @@ where
             let live_value = json!(live);
             let changed = compare::differences(&comparable(&object), &owners::without_injected(&object, &live_value, live.meta()));
             let theirs = adoption::numaflows(live.meta());
+            // Where they write after us, or over us, two controllers would fight.
+            if let Some((_, written)) = theirs.filter(|(_, written)| {
+                applied(live.meta())
+                    .is_some_and(|ours| !changed.is_empty() || written.is_some_and(|written| ours.is_some_and(|ours| written > ours)))
+            }) && let Err(Obstacle::ForeignWriter(words, _)) = adoption::wait_for_quiet(kind.kind(), live.meta(), written, now)
+            {
+                plan.foreign_writers.push(words);
+                return;
+            }
             if changed.is_empty() {
                 plan.actions.extend(match theirs {
                     Some((index, _)) => Some(disown(kind, name, index, live.meta())),
                     None => take_away(kind, name, owners::removals(&object, &live_value, live.meta()), live.meta()),
                 });
-                return;
-            }
-            // Where we have written before, somebody else writes as well.
-            if let Some((_, written)) = theirs.filter(|_| written_by_us(live.meta()))
-                && let Err(Obstacle::ForeignWriter(words, _)) = adoption::wait_for_quiet(kind.kind(), live.meta(), written, now)
-            {
-                plan.foreign_writers.push(words);
                 return;
             }
             let action = drift(kind, &name, &object, &live_value, live.meta(), &changed);
@@ -116,10 +118,13 @@ fn keep_their_hash(object: &mut Value, live: &ObjectMeta) {
     }
 }
 
-/// Whether we have applied an object before.
-fn written_by_us(metadata: &ObjectMeta) -> bool {
+/// When we applied an object last; none where we never did.
+#[expect(clippy::option_option, reason = "never, and at a time that is not told")]
+fn applied(metadata: &ObjectMeta) -> Option<Option<Timestamp>> {
     let mut entries = metadata.managed_fields.iter().flatten();
-    entries.any(|entry| entry.manager.as_deref() == Some(names::CHILDREN_MANAGER) && entry.operation.as_deref() == Some("Apply"))
+    let ours =
+        entries.find(|entry| entry.manager.as_deref() == Some(names::CHILDREN_MANAGER) && entry.operation.as_deref() == Some("Apply"))?;
+    Some(ours.time.as_ref().map(|time| time.0))
 }
 
 /// Takes the fields from Numaflow's controller, once all of them are ours as well: as long as it owns them too, server-side apply never takes one away.
@@ -131,7 +136,7 @@ fn disown(kind: ChildKind, name: String, index: usize, metadata: &ObjectMeta) ->
 /// Takes away what others added beside our fields, which server-side apply leaves to them.
 fn take_away(kind: ChildKind, name: String, places: Vec<Place>, metadata: &ObjectMeta) -> Option<Action> {
     // Before we have written it, all of it is somebody else's.
-    (!places.is_empty() && written_by_us(metadata)).then(|| Action::Patch { kind, name, places, precondition: seen(metadata) })
+    (!places.is_empty() && applied(metadata).is_some()).then(|| Action::Patch { kind, name, places, precondition: seen(metadata) })
 }
 
 /// The repair of what somebody edited in lists that are ours as a whole. Server-side apply merges such lists: it would keep the items of others, and add

@@ -286,3 +286,19 @@ fn a_changed_controller_configuration_restarts_nothing() {
     assert!(text.contains("max_payload: 2097152\n"), "what a server reloads goes out: {text}");
     assert!(text.contains("max_file_store: 1TB\n"), "what it would refuse to reload does not: {text}");
 }
+
+#[test]
+fn numaflows_controller_that_writes_again_what_is_there_is_told_of_as_well() {
+    let (_, mut simulator) = adopted(&three());
+    let spec = simulator.children[&set()]["spec"].clone();
+    let later = simulator.now + jiff::SignedDuration::from_secs(60);
+    simulator.now = later;
+    managed(simulator.children.get_mut(&set()).expect("made"), names::NUMAFLOW_MANAGER, "Update", later);
+    let plan = simulator.settle();
+    assert!(plan.foreign_writers.iter().any(|words| words.contains("StatefulSet")), "{:?}", plan.foreign_writers);
+    assert!(simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""), "left alone");
+    simulator.now = later + jiff::SignedDuration::from_mins(11);
+    simulator.settle();
+    assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
+    assert_eq!(simulator.children[&set()]["spec"], spec);
+}
