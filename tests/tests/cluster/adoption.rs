@@ -178,25 +178,22 @@ fn comes_back(namespace: &Namespace<'_>, what: &str, patch: &Value) {
 }
 
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
 fn one_server_is_taken_over() {
     take_over("test-adopt-one", Variant { replicas: 1, ..Variant::default() });
 }
 
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
 fn a_server_with_tls_is_taken_over() {
     take_over("test-adopt-tls", Variant { replicas: 1, tls: true, ..Variant::default() });
 }
 
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
 fn an_encrypted_server_with_a_volume_is_taken_over() {
     take_over("test-adopt-encrypted", Variant { replicas: 1, encryption: true, volumes: true, ..Variant::default() });
 }
 
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
+#[ignore = "more pods than a small machine likes beside other tests; run by `cargo xtask test --full`"]
 fn five_servers_are_taken_over() {
     take_over("test-adopt-five", Variant { replicas: 5, ..Variant::default() });
 }
@@ -221,7 +218,6 @@ fn keys_that_somebody_added_to_maps_of_ours_go_again() {
 
 /// By the controller in the cluster, with its own rights, when the annotation that kept it off goes.
 #[test]
-#[ignore = "takes minutes of a busy machine; run by `cargo xtask test --full`"]
 fn three_servers_with_everything_are_taken_over_when_the_pause_ends() {
     let cluster = Cluster::from_environment();
     let namespace = cluster.namespace("test-adopt-paused");
