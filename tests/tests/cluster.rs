@@ -19,6 +19,8 @@ mod guard;
 mod handover;
 #[path = "cluster/messages.rs"]
 mod messages;
+#[path = "cluster/modes.rs"]
+mod modes;
 #[path = "cluster/numaflow.rs"]
 mod numaflow;
 #[path = "cluster/one_by_one.rs"]

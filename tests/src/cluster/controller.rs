@@ -24,7 +24,20 @@ impl Controller {
     /// Where it does not start.
     #[track_caller]
     pub fn start(namespace: &Namespace<'_>, name: &str, more: &[&str]) -> Self {
-        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/cluster/controller-config.yaml");
+        Self::start_with(namespace, name, &Self::configuration(), more)
+    }
+
+    /// The file of the configuration that names the images of the local cluster.
+    pub fn configuration() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/cluster/controller-config.yaml")
+    }
+
+    /// The same, with a configuration of its own.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[track_caller]
+    pub fn start_with(namespace: &Namespace<'_>, name: &str, config: &Path, more: &[&str]) -> Self {
         let log = std::env::temp_dir().join(format!("isbsvc-{}-{}-{name}.log", std::process::id(), namespace.name));
         let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let (metrics, health) = (free(), free());
