@@ -65,6 +65,10 @@ pub struct Verdict {
     pub crash_loop: bool,
     /// Whether the `StatefulSet` still rolls out.
     pub rolling: bool,
+    /// Whether every server is there and holds everything, so that another one may go: pods ready, JetStream on, each server's own health check (which
+    /// asks for the currency of its streams and consumers) well, meta peers current. `None` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<bool>,
 }
 
 impl Verdict {
@@ -96,6 +100,7 @@ fn not_looked_at() -> Verdict {
         pod_failure: None,
         crash_loop: false,
         rolling: false,
+        current: None,
     }
 }
 

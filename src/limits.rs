@@ -116,6 +116,9 @@ pub const LEASE_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two attempts to take a Lease that somebody else holds.
 pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 
+/// How long no server may be evicted because another one does not hold everything yet; after that a drain matters more.
+pub const EVICTIONS_HELD: Duration = Duration::from_mins(15);
+
 /// Services that one controller reconciles at once.
 pub const RECONCILES_AT_ONCE: usize = 8;
 /// One reconciliation with all that it waits for.

@@ -5,6 +5,7 @@
 
 mod action;
 mod adoption;
+mod budget;
 mod children;
 mod compare;
 mod deletion;

@@ -60,7 +60,17 @@ pub(super) fn verdict(service: &InterStepBufferService, spec: &JetStreamBufferSe
         crash_loop: names.iter().any(|name| pods.get(name.as_str()).is_some_and(|pod| pods::crashes(pod))),
         pod_failure: failure.map(pods::Failure::word),
         rolling: rolling(observed, wanted),
+        current: current(ready.len(), wanted, &answers),
     }
+}
+
+/// Whether all servers are there and hold everything.
+fn current(ready: usize, wanted: i32, answers: &[&Server]) -> Option<bool> {
+    let wanted = usize::try_from(wanted).unwrap_or(0);
+    if ready < wanted || answers.iter().any(|server| !servers::is_current(server)) {
+        return Some(false);
+    }
+    (answers.len() == wanted).then_some(true)
 }
 
 fn rolling(observed: &Observed, wanted: i32) -> bool {

@@ -85,6 +85,13 @@ pub(super) fn about(server: &Server, wanted: i32, ready: &[&String], found: &mut
     }
 }
 
+/// Whether a server says that it holds everything, and the meta leader that its peers do.
+pub(super) fn is_current(server: &Server) -> bool {
+    let Some(jetstream) = &server.jetstream else { return false };
+    let peers = jetstream.meta.iter().flat_map(|meta| &meta.peers);
+    server.healthz.ok && !jetstream.disabled && peers.into_iter().all(|peer| peer.current && !peer.offline)
+}
+
 fn about_meta(server: &str, meta: &Meta, wanted: i32, found: &mut Found) {
     if meta.size != 0 && i32::try_from(meta.size).is_ok_and(|size| size != wanted) {
         found.push(&reasons::META_SIZE, &format!("server {server} counts {} servers in the meta group, not {wanted}", meta.size));

@@ -1,11 +1,10 @@
 use jiff::Timestamp;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
-use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value, json};
 
 use super::adoption::{self, Obstacle};
+use super::budget::Wanted;
 use super::deletion::seen;
 use super::jetstream::{self, Subject};
 use super::{Action, ChildKind, Desired, Material, Place, Plan, Precondition, compare, owners};
@@ -18,6 +17,8 @@ pub(super) struct Built {
     pub stateful_set: Value,
     /// The `ConfigMap`.
     pub config_map: Value,
+    /// The disruption budget.
+    pub budget: Wanted,
 }
 
 /// The objects, in the order of making, with a write for each that is not as it should be.
@@ -26,7 +27,16 @@ pub(super) fn children(plan: &mut Plan, now: Timestamp, observed: &Observed, mat
     child(plan, now, ChildKind::ConfigMap, built.config_map, &observed.config_map);
     child(plan, now, ChildKind::Service, jetstream::service(subject), &observed.service);
     child(plan, now, ChildKind::StatefulSet, built.stateful_set, &observed.stateful_set);
-    budget(plan, now, observed, subject);
+    match built.budget {
+        Wanted::Object(object) => child(plan, now, ChildKind::PodDisruptionBudget, object, &observed.budget),
+        Wanted::None => {
+            if let Some(own) = observed.budget.known().and_then(Option::as_ref) {
+                let precondition = Precondition { resource_version: None, ..seen(&own.metadata) };
+                plan.actions.push(Action::Delete { kind: ChildKind::PodDisruptionBudget, name: own.name_any(), precondition });
+            }
+        }
+        Wanted::Unknown => {}
+    }
 }
 
 fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>) {
@@ -47,29 +57,6 @@ fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: S
         }
     }
     plan.actions.extend(actions);
-}
-
-fn budget(plan: &mut Plan, now: Timestamp, observed: &Observed, subject: Subject<'_>) {
-    let Fact::Known(others) = &observed.other_budgets else { return };
-    let Fact::Known(own) = &observed.budget else { return };
-    let labels = jetstream::pod_labels(subject);
-    let covered = others.iter().any(|other| selects(other, &labels));
-    match jetstream::budget(subject).filter(|_| !covered) {
-        Some(object) => child(plan, now, ChildKind::PodDisruptionBudget, object, &observed.budget),
-        None => {
-            // Two budgets over one pod would block every eviction.
-            if let Some(own) = own {
-                let precondition = Precondition { resource_version: None, ..seen(&own.metadata) };
-                plan.actions.push(Action::Delete { kind: ChildKind::PodDisruptionBudget, name: own.name_any(), precondition });
-            }
-        }
-    }
-}
-
-/// Whether a budget selects pods with these labels; one whose selector cannot be read selects none, as in Kubernetes.
-fn selects(budget: &PodDisruptionBudget, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
-    selector.and_then(|selector| Selector::try_from(selector).ok()).is_some_and(|selector| selector.matches(labels))
 }
 
 fn child<K>(plan: &mut Plan, now: Timestamp, kind: ChildKind, mut object: Value, live: &Fact<Option<K>>)

@@ -5,7 +5,7 @@ use super::adoption::{self, Before, Obstacle};
 use super::children::{Built, children};
 use super::deletion::seen;
 use super::jetstream::{self, Baseline, Images, Subject};
-use super::{Action, Event, EventType, Input, Material, Plan, deletion, material, redis, status};
+use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus,
     JetStreamBufferService, Phase, ServiceType, names,
@@ -165,7 +165,8 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
         let note = format!("StatefulSet {} is taken over as it runs", names::stateful_set(service.name()));
         plan.events.push(Event { type_: EventType::Normal, reason: "Adopted", note });
     }
-    children(&mut plan, input.now, observed, material, subject, Built { stateful_set, config_map });
+    let budget = budget::wanted(&mut plan, input.now, observed, subject, &verdict, once_healthy);
+    children(&mut plan, input.now, observed, material, subject, Built { stateful_set, config_map, budget });
     if plan.held.is_some() {
         // Half of a service is not made: what is missing here may be what keeps the rest safe.
         plan.actions.clear();

@@ -24,6 +24,8 @@ pub struct Simulator {
     pub config: ControllerConfig,
     /// The wall clock.
     pub now: jiff::Timestamp,
+    /// What was applied last, of which server-side apply takes away what is not applied again.
+    applied: BTreeMap<(ChildKind, String), Value>,
     version: u64,
     draws: u64,
 }
@@ -45,6 +47,7 @@ impl Simulator {
             pipelines: Vec::new(),
             config: ControllerConfig::built_in(),
             now: jiff::Timestamp::UNIX_EPOCH,
+            applied: BTreeMap::new(),
             version: 1,
             draws: 0,
         }
@@ -206,6 +209,9 @@ impl Simulator {
             Action::Apply { kind, name, object, .. } => {
                 let version = self.version;
                 let live = self.children.entry((*kind, name.clone())).or_insert_with(|| json!({}));
+                if let Some(before) = self.applied.insert((*kind, name.clone()), object.clone()) {
+                    unmerge(live, &before, object);
+                }
                 merge(live, object);
                 managed(live, names::CHILDREN_MANAGER, "Apply", self.now);
                 *live = stored(live.take(), version);
@@ -255,6 +261,17 @@ fn merge(live: &mut Value, applied: &Value) {
             }
         }
         (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// Takes away the fields that were applied before and are not now.
+fn unmerge(live: &mut Value, before: &Value, now: &Value) {
+    let (Value::Object(live), Value::Object(before)) = (live, before) else { return };
+    for (key, value) in before {
+        match now.get(key) {
+            Some(now) => live.get_mut(key).into_iter().for_each(|live| unmerge(live, value, now)),
+            None => drop(live.remove(key)),
+        }
     }
 }
 

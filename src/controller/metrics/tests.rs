@@ -19,6 +19,7 @@ fn verdict() -> Verdict {
         pod_failure: None,
         crash_loop: false,
         rolling: false,
+        current: None,
     }
 }
 
