@@ -356,6 +356,27 @@ fn defect_31_with_tls_servers_prove_themselves_to_one_another() {
 }
 
 #[test]
+fn defect_31_without_tls_the_sample_of_a_network_policy_keeps_strangers_out() {
+    let policy: Value = serde_saphyr::from_str(include_str!("../../manifests/samples/network-policy.yaml")).expect("YAML");
+    let simulator = healthy(&json!({}));
+    let labels = &set(&simulator)["template"]["metadata"]["labels"];
+    let ours = &policy["spec"]["podSelector"];
+    for (label, value) in ours["matchLabels"].as_object().expect("labels") {
+        assert_eq!(&labels[label], value, "it selects the servers");
+    }
+    let from = |port: i64| {
+        let mut rules = policy["spec"]["ingress"].as_array().into_iter().flatten();
+        rules.find(|rule| rule["ports"][0]["port"] == json!(port)).map(|rule| rule["from"].clone())
+    };
+    assert_eq!(from(6222), Some(json!([{ "podSelector": ours }])), "only servers join the servers");
+    assert_eq!(from(8222).expect("a rule")[0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], json!("numaflow-system"));
+    let container = pod(&simulator)["containers"][0]["ports"].clone();
+    for port in container.as_array().expect("ports") {
+        assert!(from(port["containerPort"].as_i64().expect("a number")).is_some(), "{port}");
+    }
+}
+
+#[test]
 fn defect_32_no_token_and_no_service_links() {
     let pod = pod(&healthy(&json!({})));
     assert_eq!((&pod["automountServiceAccountToken"], &pod["enableServiceLinks"]), (&json!(false), &json!(false)));

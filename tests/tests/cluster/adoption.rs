@@ -148,9 +148,14 @@ fn template_repaired(namespace: &Namespace<'_>) {
 
 /// Numaflow's controller writes once more, as where nothing keeps it off: it is told of and not fought.
 fn told(namespace: &Namespace<'_>, numaflow: &Numaflow<'_>) {
-    let mut theirs = namespace.get(CHILDREN[0]);
-    theirs["spec"]["template"]["metadata"]["annotations"]["theirs"] = json!("yes");
-    numaflow.replace(&theirs).ok();
+    let mut theirs = Value::Null;
+    // The StatefulSet's own controller writes its status at the same time.
+    eventually(&format!("{}: Numaflow's controller writes", namespace.name), MINUTE, || {
+        theirs = namespace.get(CHILDREN[0]);
+        theirs["spec"]["template"]["metadata"]["annotations"]["theirs"] = json!("yes");
+        let said = numaflow.replace(&theirs);
+        if said.code == 0 { Ok(()) } else { Err(said.err) }
+    });
     eventually(&format!("{}: the status tells of the other writer", namespace.name), MINUTE, || {
         let message = namespace.get("isbsvc/default")["status"]["message"].to_string();
         if message.contains("was written by Numaflow's own controller") { Ok(()) } else { Err(message) }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use isbsvc_tests::cluster::{Cluster, MINUTE, Messages, Namespace, eventually, service};
@@ -57,4 +58,43 @@ fn a_namespace_with_a_service_can_be_deleted() {
     // Kubernetes looks at what is left of a namespace again after half the time that its pods have to stop, 76 s.
     cluster.kubectl(&["delete", "namespace", &namespace.name, "--timeout=120s"]).ok();
     println!("a namespace with a service of three servers went in {:.1} s", began.elapsed().as_secs_f64());
+}
+
+/// And so does one whose webhook is gone: nobody can change its services any more, and whoever deletes them is not held up.
+#[test]
+fn a_namespace_whose_webhook_is_gone_can_be_deleted() {
+    let cluster = Cluster::from_environment();
+    let namespace = cluster.namespace("test-webhook-gone");
+    namespace.apply(&service("default", &json!({ "replicas": 1 }))).ok();
+    namespace.healthy("default");
+    // The configurations as they are installed, for this namespace alone, with a Service that nobody has.
+    for kind in ["validating", "mutating"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../manifests/webhook/configurations/{kind}.yaml"));
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let mut configuration: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        configuration["metadata"]["name"] = json!("test-webhook-gone");
+        let webhook = &mut configuration["webhooks"][0];
+        webhook["clientConfig"]["service"]["name"] = json!("gone");
+        webhook["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace.name } });
+        namespace.kubectl_stdin(&["apply", "-f", "-"], &configuration.to_string()).ok();
+    }
+    eventually("nobody can change a service", MINUTE, || {
+        let said = namespace.kubectl(&[
+            "patch",
+            "isbsvc",
+            "default",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"jetstream":{"settings":"max_payload: 2097152"}}}"#,
+            "--dry-run=server",
+        ]);
+        if said.err.contains("failed calling webhook") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    namespace.kubectl(&["label", "isbsvc", "default", "example.com/kept=yes"]).ok();
+    let began = Instant::now();
+    cluster.kubectl(&["delete", "namespace", &namespace.name, "--timeout=120s"]).ok();
+    println!("a namespace whose webhook is gone went in {:.1} s", began.elapsed().as_secs_f64());
+    for kind in ["validating", "mutating"] {
+        cluster.kubectl(&["delete", &format!("{kind}webhookconfiguration"), "test-webhook-gone"]).ok();
+    }
 }
