@@ -5,7 +5,7 @@ use std::path::Path;
 use isbsvc_tests::cluster::{Cluster, Controller, MINUTE, eventually, service_of};
 use serde_json::json;
 
-/// `manifests/namespaced`, as its user applies it: Role and Deployment, no ClusterRole.
+/// `manifests/namespaced`, as its user applies it: Role and Deployment, nothing of the cluster.
 #[test]
 fn one_namespace_is_served_without_a_right_outside_of_it() {
     let cluster = Cluster::from_environment();
