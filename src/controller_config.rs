@@ -7,7 +7,7 @@ mod quantity;
 mod settings;
 mod version;
 
-pub use buffer_config::{stream_config, stream_config_conflict};
+pub use buffer_config::{stream_config, stream_config_conflict, stream_property};
 pub use file::{ConfigError, ControllerConfig, JetStreamDefaults, JetStreamVersion, RedisDefaults, RedisVersion};
 pub use quantity::{NatsSize, quantity_bytes, quantity_thousandths};
 pub use settings::Settings;

@@ -67,6 +67,11 @@ pub fn stream_config(defaults: &str, own: Option<&str>, servers: i32) -> Result<
     Ok(text)
 }
 
+/// One property of the merged text, such as `maxmsgs` of `stream`. `None` where there is none, or a text cannot be read.
+pub fn stream_property(defaults: &str, own: &str, section: &str, key: &str) -> Option<String> {
+    [own, defaults].into_iter().find_map(|text| parse(text).ok()?.remove(section)?.remove(key))
+}
+
 /// What NATS would refuse of a service's own properties although each is right by itself. `None` where all can be created.
 pub fn stream_config_conflict(defaults: &str, own: &str, servers: i32) -> Option<ValueError> {
     let (mut merged, own) = (parse(defaults).ok()?, parse(own).ok()?);

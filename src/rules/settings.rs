@@ -1,7 +1,8 @@
 //! The texts that are merged over the controller configuration's.
 
 use super::{Asked, Level, Rule, Violation, change};
-use crate::controller_config::{Settings, quantity_bytes, stream_config, stream_config_conflict};
+use crate::api::JetStreamBufferService;
+use crate::controller_config::{Settings, quantity_bytes, stream_config, stream_config_conflict, stream_property};
 use crate::limits;
 
 /// The NATS settings can be used.
@@ -19,6 +20,22 @@ pub const BUFFER_CONFIG: Rule = Rule {
     summary: "spec.jetstream.bufferConfig is YAML with known properties of streams, consumers and buckets, and NATS can create what it says.",
     about_change: false,
     check: buffer_config,
+};
+/// A buffer has room for what vertices put in before they stop.
+pub const BUFFER_SIZE: Rule = Rule {
+    name: "buffer-size",
+    level: Level::Warn,
+    summary: "A stream that throws the oldest message away when it is full (retention 0) holds more than vertices write before they wait, 30000 by default.",
+    about_change: false,
+    check: buffer_size,
+};
+/// Buffers that exist keep their properties.
+pub const BUFFER_CONFIG_CHANGE: Rule = Rule {
+    name: "buffer-config-change",
+    level: Level::Warn,
+    summary: "A change of bufferConfig reaches no buffer that exists, and restarts every pod of every Pipeline on the service.",
+    about_change: true,
+    check: buffer_config_change,
 };
 /// Messages never get smaller.
 pub const PAYLOAD_SHRINK: Rule = Rule {
@@ -88,6 +105,33 @@ fn store_change(asked: &Asked<'_>) -> Vec<Violation> {
         .collect()
 }
 
+/// What a vertex writes before it waits (numaflow `pkg/apis/numaflow/v1alpha1/const.go`, `DefaultBufferLength`).
+const BUFFER_LENGTH: i64 = 30_000;
+const FIELD_OF_BUFFERS: &str = "spec.jetstream.bufferConfig";
+
+fn buffer_size(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(own) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.buffer_config.as_deref()) else { return Vec::new() };
+    let number =
+        |key: &str| stream_property(&asked.config.jetstream.buffer_config, own, "stream", key).and_then(|value| value.parse::<i64>().ok());
+    let Some(most) = number("maxmsgs").filter(|most| (1..BUFFER_LENGTH).contains(most) && number("retention") == Some(0)) else {
+        return Vec::new();
+    };
+    vec![Violation::new(FIELD_OF_BUFFERS, format!("maxMsgs {most} drops unread messages when full; set {BUFFER_LENGTH} or more"))]
+}
+
+fn buffer_config_change(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
+    let text = |one: &JetStreamBufferService| {
+        stream_config(&asked.config.jetstream.buffer_config, one.buffer_config.as_deref(), one.server_count()).ok()
+    };
+    match (text(old), text(new)) {
+        (Some(was), Some(wanted)) if was != wanted => {
+            vec![Violation::new(FIELD_OF_BUFFERS, "existing buffers keep theirs, and every Pipeline pod restarts")]
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn too_long(field: &str, text: &str) -> Option<Violation> {
     (text.len() > limits::EMBEDDED_TEXT)
         .then(|| Violation::new(field, format!("has {} bytes, and at most {} are taken; shorten it", text.len(), limits::EMBEDDED_TEXT)))
@@ -106,7 +150,7 @@ fn settings(asked: &Asked<'_>) -> Vec<Violation> {
 }
 
 fn buffer_config(asked: &Asked<'_>) -> Vec<Violation> {
-    const FIELD: &str = "spec.jetstream.bufferConfig";
+    const FIELD: &str = FIELD_OF_BUFFERS;
     let Some(jetstream) = asked.new.spec.jetstream.as_ref() else { return Vec::new() };
     let Some(text) = jetstream.buffer_config.as_deref() else { return Vec::new() };
     if let Some(violation) = too_long(FIELD, text) {

@@ -96,7 +96,6 @@ fn defect_02_a_configuration_names_no_file_that_its_pods_lack() {
 }
 
 #[test]
-#[ignore = "not yet: no rule speaks of it"]
 fn defect_04_tls_is_warned_of_because_vertices_of_today_cannot_connect() {
     let new = service(&jetstream(&json!({ "tls": true })));
     let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());

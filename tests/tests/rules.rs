@@ -78,6 +78,45 @@ fn latest_is_a_warning_that_names_a_fixed_version() {
     assert!(findings[0].message.contains("2.12.7"));
 }
 
+fn warned(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().filter(|finding| finding.level == Level::Warn).map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn what_is_admitted_with_a_warning() {
+    let buffers = |text: &str| jetstream(&json!({ "bufferConfig": text }));
+    for (spec, expected) in [
+        (jetstream(&json!({})), vec![]),
+        (jetstream(&json!({ "tls": true })), vec!["tls-clients"]),
+        (buffers("stream:\n  maxMsgs: 30000\n"), vec![]),
+        (buffers("stream:\n  maxMsgs: 29999\n"), vec!["buffer-size"]),
+        (buffers("stream:\n  maxMsgs: -1\n"), vec![]),
+        (buffers("stream:\n  maxMsgs: 10\n  retention: 2\n"), vec![]),
+        (buffers("consumer:\n  ackWait: 10s\n"), vec![]),
+    ] {
+        let findings = create(&spec);
+        assert_eq!((warned(&findings), denied(&findings)), (expected, vec![]), "{spec}");
+    }
+    for (from, to, expected) in [
+        (jetstream(&json!({})), buffers("stream:\n  maxMsgs: 100000\n"), vec![]),
+        (jetstream(&json!({})), buffers("stream:\n  maxMsgs: 50000\n"), vec!["buffer-config-change"]),
+        (buffers("stream: {maxMsgs: 50000}"), jetstream(&json!({})), vec!["buffer-config-change"]),
+        (jetstream(&json!({})), jetstream(&json!({ "replicas": 5 })), vec![]),
+    ] {
+        let findings = change(&from, &to);
+        assert_eq!((warned(&findings), denied(&findings)), (expected, vec![]), "{from} -> {to}");
+    }
+    // A terminal shows a warning whole where it has 120 characters (law bounded: limits::WARNING).
+    for spec in [jetstream(&json!({ "tls": true })), buffers("stream:\n  maxMsgs: 29999\n")] {
+        for finding in create(&spec) {
+            assert!(finding.to_string().chars().count() <= isbsvc::limits::WARNING, "{finding}");
+        }
+    }
+    for finding in change(&jetstream(&json!({})), &buffers("stream:\n  maxMsgs: 50000\n")) {
+        assert!(finding.to_string().chars().count() <= isbsvc::limits::WARNING, "{finding}");
+    }
+}
+
 #[test]
 fn an_even_number_of_servers_is_a_warning() {
     for count in 4..=9 {
