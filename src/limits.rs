@@ -119,6 +119,9 @@ pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 /// How long no server may be evicted because another one does not hold everything yet; after that a drain matters more.
 pub const EVICTIONS_HELD: Duration = Duration::from_mins(15);
 
+/// Between two reminders of a missing pod: Kubernetes makes one within a second of being told, and a reminder is a write of the `StatefulSet`.
+pub const PODS_MISSING_AGAIN: Duration = Duration::from_secs(10);
+
 /// Services that one controller reconciles at once.
 pub const RECONCILES_AT_ONCE: usize = 8;
 /// One reconciliation with all that it waits for.

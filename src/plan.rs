@@ -11,6 +11,7 @@ mod compare;
 mod deletion;
 mod jetstream;
 pub mod material;
+mod missing;
 mod owners;
 mod reconcile;
 mod redis;

@@ -38,6 +38,8 @@ pub const DESIRED_HASH_ANNOTATION: &str = "numaflow.numaproj.io/desired-hash";
 /// Annotation of the `StatefulSet`: when the servers were first found to agree on a leader (RFC 3339). From then on a quorum of ready pods is enough for
 /// the condition (law *honest-health*).
 pub const FIRST_HEALTHY_ANNOTATION: &str = "numaflow.numaproj.io/first-healthy";
+/// Annotation of the `StatefulSet`: when Kubernetes was last reminded of a pod that is missing (RFC 3339).
+pub const PODS_MISSING_ANNOTATION: &str = "numaflow.numaproj.io/pods-missing";
 /// On a disruption budget: since when a server does not hold everything, so that none may be evicted.
 pub const NOT_CURRENT_SINCE_ANNOTATION: &str = "numaflow.numaproj.io/not-current-since";
 

@@ -38,7 +38,9 @@ pub(super) fn verdict(service: &InterStepBufferService, spec: &JetStreamBufferSe
     let said_nothing = ready.iter().filter(|name| observed.servers.get(**name).and_then(Fact::known).is_none()).count();
     servers::silent(&ready, observed, &mut found);
     let meta_leader = servers::leader(&answers, wanted, said_nothing, &mut found);
-    for server in &answers {
+    // A server in lame duck mode has turned JetStream off and says so; its pod says why.
+    let stopping = |server: &&&Server| pods.get(server.name.as_str()).is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
+    for server in answers.iter().filter(|server| !stopping(server)) {
         servers::about(server, wanted, &ready, &mut found);
     }
     servers::versions(&answers, &mut found);

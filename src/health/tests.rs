@@ -366,6 +366,16 @@ fn one_server_that_does_not_know_is_not_the_word_of_all() {
 }
 
 #[test]
+fn a_server_in_lame_duck_mode_has_no_full_disk() {
+    let mut case = Case::well();
+    case.jetstream(2).disabled = true;
+    case.server(2).healthz = Healthz { ok: false, error: Some("failed to be ready for connections after 1ms".to_owned()) };
+    case.pods()[2].metadata.deletion_timestamp = typed(json!(NOW));
+    let ids: Vec<_> = case.verdict().reasons.iter().map(|reason| reason.id).collect();
+    assert_eq!(ids, ["PodStopping", "ServersMissing"]);
+}
+
+#[test]
 fn what_the_contract_counts_is_named_by_its_word() {
     let failure = |change: fn(&mut Case)| {
         let mut case = Case::well();

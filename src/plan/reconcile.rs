@@ -5,7 +5,7 @@ use super::adoption::{self, Before, Obstacle};
 use super::children::{Built, children};
 use super::deletion::seen;
 use super::jetstream::{self, Baseline, Images, Subject};
-use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, redis, status};
+use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, missing, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus,
     JetStreamBufferService, Phase, ServiceType, names,
@@ -158,7 +158,12 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
         (names::ACCEPTED_SPEC_ANNOTATION, json!(effective.spec).to_string()),
         (names::BASELINE_ANNOTATION, json!(made.baseline).to_string()),
     ];
-    let annotations = notes.clone().into_iter().chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)));
+    let missing = live.as_ref().and_then(|live| missing::noted(service.name(), live, observed, input.now));
+    let annotations = notes
+        .clone()
+        .into_iter()
+        .chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)))
+        .chain(missing.map(|when| (names::PODS_MISSING_ANNOTATION, when)));
     let stateful_set = jetstream::stateful_set(subject, &made.baseline, annotations);
     let config_map = jetstream::config_map(subject, &made.baseline, notes);
     if course.before.is_some_and(|before| before.adopted) {
