@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub use arguments::{Arguments, LogFormat, Way};
 
-use crate::apply::lease::{Held, Lease};
+use crate::apply::lease::{Held, Lease, Permit};
 use crate::controller_config::ControllerConfig;
 use crate::observe::Stores;
 use configuration::{Source, concerned};
@@ -87,6 +87,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tracing::info!("holds the Lease");
     }
     metrics.leader(true);
+    let permit = held.as_ref().map_or_else(Permit::alone, Held::permit);
 
     let webhook = Webhook {
         namespace: arguments.webhook_namespace.clone(),
@@ -98,6 +99,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let Some((stores, definition, mut tasks)) = watched else { return Ok(()) };
         let reconciler = Reconciler {
             client: client.clone(),
+            permit,
             stores,
             definition,
             config,

@@ -31,6 +31,8 @@ pub const LOOK_WHILE_STARTING: Duration = Duration::from_millis(500);
 pub const LOOK_WHILE_UNWELL: Duration = Duration::from_secs(5);
 /// Between two looks at the servers of a healthy service: only they know of a lost leader or a full disk.
 pub const LOOK_WHILE_HEALTHY: Duration = Duration::from_secs(30);
+/// Between two looks at every stream and consumer of a healthy service: what no server says otherwise, a stream without a leader, is seen no later.
+pub const LOOK_AT_STREAMS: Duration = Duration::from_mins(2);
 /// Between two looks at a service that waits for something: Pipelines that still use it, a fact that could not be read.
 pub const LOOK_WHILE_WAITING: Duration = Duration::from_secs(5);
 
@@ -46,6 +48,8 @@ pub const EVENT_WINDOW: Duration = Duration::from_mins(10);
 pub const EVENT_AGAIN: Duration = Duration::from_mins(1);
 /// Different events of one service in [`EVENT_WINDOW`]: a service that is made has some ten, and one that somebody fights with us over has no end.
 pub const EVENTS_PER_SERVICE: usize = 25;
+/// Reasons of a verdict that are told by events at one look; all of them stand in the status.
+pub const NEWS: usize = 3;
 /// Longest `status.message`, bytes; the API allows more, but tables and people do not.
 pub const STATUS_MESSAGE: usize = 1024;
 /// Longest text of one reason of a verdict, bytes: three of them fit into a status.

@@ -92,11 +92,19 @@ impl Observed {
 
     /// The spec that a controller of ours accepted last, which is the one that runs; `None` where there is none, or it cannot be read.
     pub fn accepted_spec(&self) -> Option<InterStepBufferServiceSpec> {
-        fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<&String> {
-            object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION)
-        }
-        let text = read(&self.stateful_set).or_else(|| read(&self.config_map))?;
+        let text = self.recorded(names::ACCEPTED_SPEC_ANNOTATION)?;
         serde_json::from_str(text).ok().filter(|spec: &InterStepBufferServiceSpec| !spec.types().is_empty())
+    }
+
+    /// What our controller wrote down of an accepted spec under this annotation: on the `StatefulSet`, or where that is gone, on one of the objects that
+    /// keep it for that case.
+    pub fn recorded(&self, annotation: &str) -> Option<&str> {
+        fn read<'a, K: kube::Resource>(object: &'a Fact<Option<K>>, annotation: &str) -> Option<&'a str> {
+            object.known()?.as_ref()?.meta().annotations.as_ref()?.get(annotation).map(String::as_str)
+        }
+        read(&self.stateful_set, annotation)
+            .or_else(|| read(&self.config_map, annotation))
+            .or_else(|| read(&self.server_secret, annotation))
     }
 }
 

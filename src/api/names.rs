@@ -23,9 +23,12 @@ pub const INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/instance";
 pub const PAUSED_ANNOTATION: &str = "numaflow.numaproj.io/paused";
 /// Annotation of a service whose volumes outlive it.
 pub const KEEP_VOLUMES_ANNOTATION: &str = "numaflow.numaproj.io/keep-volumes";
-/// Annotation of the `StatefulSet`, and of the `ConfigMap` in case the former is deleted: the last spec that was accepted, as JSON (law
-/// *refuse-without-harm*).
+/// Annotation of the `StatefulSet`, and of the `ConfigMap` and the servers' Secret in case the former is deleted: the last spec that was accepted, as
+/// JSON (law *refuse-without-harm*).
 pub const ACCEPTED_SPEC_ANNOTATION: &str = "numaflow.numaproj.io/accepted-spec";
+/// Annotation beside [`ACCEPTED_SPEC_ANNOTATION`]: the controller instance that accepted it, empty for the one without a name. Another one leaves the
+/// service alone, whatever its [`INSTANCE_ANNOTATION`] says by then.
+pub const ACCEPTED_INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/accepted-instance";
 
 /// Annotation beside [`ACCEPTED_SPEC_ANNOTATION`]: what runs by that spec, as JSON, so that only a change of the user's moves it.
 pub const BASELINE_ANNOTATION: &str = "numaflow.numaproj.io/baseline";

@@ -24,6 +24,8 @@ pub enum Category {
     Material,
     /// The name is taken by an object of somebody else.
     Foreign,
+    /// The Lease has run out: another one may write by now.
+    Lapsed,
 }
 
 impl Category {
@@ -38,6 +40,7 @@ impl Category {
             Self::Unreachable => "unreachable",
             Self::Material => "material",
             Self::Foreign => "foreign",
+            Self::Lapsed => "lapsed",
         }
     }
 }

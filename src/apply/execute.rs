@@ -5,6 +5,7 @@ use kube::core::request::Request as Requests;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::lease::Permit;
 use super::{ApplyError, Category};
 use crate::api::{InterStepBufferService, names};
 use crate::limits;
@@ -56,22 +57,31 @@ pub struct Outcome {
     pub carried: Vec<Carried>,
 }
 
-/// Carries the plan's actions out, one after the other, each within [`limits::API_REQUEST`]. Stops at the first that fails; what was done before it
-/// stays done, and the next look goes on from there.
-pub async fn execute(client: &Client, service: &InterStepBufferService, plan: &Plan) -> Result<Outcome, ApplyError> {
+/// Carries the plan's actions out, one after the other, each within [`limits::API_REQUEST`] and only while the permit holds. Stops at the first that
+/// fails; what was done before it stays done, and the next look goes on from there.
+pub async fn execute(client: &Client, permit: &Permit, service: &InterStepBufferService, plan: &Plan) -> Result<Outcome, ApplyError> {
     let mut outcome = Outcome::default();
-    execute_telling(client, service, plan, |_, carried| outcome.carried.push(carried)).await?;
+    execute_telling(client, permit, service, plan, |_, carried| outcome.carried.push(carried)).await?;
     Ok(outcome)
 }
 
 /// The same; each write is told as soon as it was carried out, also where a later one fails.
 pub async fn execute_telling(
     client: &Client,
+    permit: &Permit,
     service: &InterStepBufferService,
     plan: &Plan,
     mut tell: impl FnMut(&Action, Carried),
 ) -> Result<(), ApplyError> {
     for action in &plan.actions {
+        if !permit.holds() {
+            return Err(ApplyError {
+                attempted: format!("write to {} {}/{}", names::KIND, service.namespace_or_empty(), service.name()),
+                category: Category::Lapsed,
+                why: "the Lease that allows it has run out".to_owned(),
+                kind: action.child(),
+            });
+        }
         let carried = carry(client, service, action).await.map_err(|error| ApplyError { kind: action.child(), ..error })?;
         tell(action, carried);
     }

@@ -2,11 +2,13 @@
 //!
 //! Every write of it carries the resourceVersion that was seen, so two cannot take it at once; a holder that cannot renew it stops by itself
 //! ([`limits::LEASE_DEADLINE`]) before another one may take it ([`limits::LEASE_TERM`]). Who waits judges a foreign holder by when its record was
-//! last seen to change, never by comparing two clocks.
+//! last seen to change, never by comparing two clocks. Each write to a service asks the [`Permit`] once more, so that a process that was stopped and
+//! goes on long after begins none.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
@@ -69,6 +71,59 @@ pub struct Held {
     lease: Lease,
     record: LeaseObject,
     renewed: Instant,
+    permit: Permit,
+}
+
+/// Whether a write may be begun: for [`limits::LEASE_DEADLINE`] after the last renewal was begun.
+#[derive(Clone, Debug)]
+pub struct Permit(Option<Arc<Mutex<Begun>>>);
+
+/// When a renewal was begun, by the two clocks that are there: the monotonic one stands still while the machine sleeps, the wall clock may be set.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    monotonic: Instant,
+    wall: Timestamp,
+}
+
+impl Begun {
+    fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: Timestamp::now() }
+    }
+
+    fn lapsed(self) -> bool {
+        let deadline = limits::LEASE_DEADLINE;
+        self.monotonic.elapsed() >= deadline
+            || Timestamp::now().duration_since(self.wall) >= deadline.try_into().unwrap_or(SignedDuration::MAX)
+    }
+}
+
+impl Permit {
+    /// Of one that writes without a Lease, because it was told that it is alone (`--leader-elect=false`).
+    pub fn alone() -> Self {
+        Self(None)
+    }
+
+    /// Whether a write may be begun now.
+    pub fn holds(&self) -> bool {
+        self.0.as_ref().is_none_or(|begun| !begun.lock().unwrap_or_else(PoisonError::into_inner).lapsed())
+    }
+
+    fn of(begun: Begun) -> Self {
+        Self(Some(Arc::new(Mutex::new(begun))))
+    }
+
+    fn renewed(&self, begun: Begun) {
+        if let Some(stands) = &self.0 {
+            *stands.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+        }
+    }
+
+    /// The end of it: the Lease was lost or freed.
+    fn ends(&self) {
+        if let Some(stands) = &self.0 {
+            stands.lock().unwrap_or_else(PoisonError::into_inner).wall = Timestamp::MIN;
+        }
+    }
 }
 
 impl Lease {
@@ -77,13 +132,27 @@ impl Lease {
         Self { api: Api::namespaced(client, namespace), namespace: namespace.to_owned(), name: name(instance), identity: identity.into() }
     }
 
-    /// Takes it if nobody holds it, or its holder let it lapse; otherwise [`LeaseError::HeldBy`]. One attempt: for a person who waits.
+    /// Takes it if nobody holds it, or its holder let it lapse; otherwise [`LeaseError::HeldBy`]. For a person who waits: a holder whose renewal is recent
+    /// by our clock is told at once. One that seems silent is watched for its whole term, because our clock may be ahead of its.
     pub async fn take(&self) -> Result<Held, LeaseError> {
         let found = self.read().await?;
-        if let Some(holder) = found.as_ref().and_then(|record| self.holder(record)) {
-            let ago = holder.renewed.map_or(0, |renewed| Timestamp::now().duration_since(renewed).as_secs());
-            if ago <= holder.term.as_secs().cast_signed() {
-                return Err(LeaseError::HeldBy { lease: self.title(), holder: holder.identity, ago });
+        let Some(holder) = found.as_ref().and_then(|record| self.holder(record)) else { return self.write(found, false).await };
+        let ago = holder.renewed.map_or(0, |renewed| Timestamp::now().duration_since(renewed).as_secs());
+        let held = |holder: Holder, ago| LeaseError::HeldBy { lease: self.title(), holder: holder.identity, ago };
+        if ago <= holder.term.as_secs().cast_signed() {
+            return Err(held(holder, ago));
+        }
+        let watched = Instant::now();
+        while watched.elapsed() <= holder.term {
+            sleep(limits::LEASE_RETRY).await;
+            let now = self.read().await?;
+            if now.as_ref().map(|record| &record.metadata.resource_version)
+                != found.as_ref().map(|record| &record.metadata.resource_version)
+            {
+                return match now.as_ref().and_then(|record| self.holder(record)) {
+                    Some(holder) => Err(held(holder, 0)),
+                    None => self.write(now, false).await,
+                };
             }
         }
         self.write(found, false).await
@@ -150,14 +219,14 @@ impl Lease {
 
     /// Writes our name, or on release nobody's, into the record as it was found.
     async fn write(&self, found: Option<LeaseObject>, release: bool) -> Result<Held, LeaseError> {
-        let renewed = Instant::now();
-        let new = self.record(found.as_ref(), release, Timestamp::now());
+        let begun = Begun::now();
+        let new = self.record(found.as_ref(), release, begun.wall);
         let params = PostParams::default();
         let record = match found {
             None => self.bounded("create", self.api.create(&params, &new)).await?,
             Some(_) => self.bounded("update", self.api.replace(&self.name, &params, &new)).await?,
         };
-        Ok(Held { lease: self.clone(), record, renewed })
+        Ok(Held { lease: self.clone(), record, renewed: begun.monotonic, permit: Permit::of(begun) })
     }
 
     /// The record as it is to be written. It carries the resourceVersion that was found.
@@ -219,13 +288,24 @@ struct Holder {
 }
 
 impl Held {
+    /// What each write asks before it is begun.
+    pub fn permit(&self) -> Permit {
+        self.permit.clone()
+    }
+
     /// Renews it until it is lost, and says why it was. Dropping this stops the renewals and loses nothing.
     pub async fn keep(&mut self) -> LeaseError {
         self.keep_telling(|_| {}).await
     }
 
     /// The same; each attempt is told by whether it renewed it. It ends no later than [`limits::LEASE_DEADLINE`] after the last renewal was begun.
-    pub async fn keep_telling(&mut self, mut tell: impl FnMut(bool)) -> LeaseError {
+    pub async fn keep_telling(&mut self, tell: impl FnMut(bool)) -> LeaseError {
+        let lost = self.renew_until_lost(tell).await;
+        self.permit.ends();
+        lost
+    }
+
+    async fn renew_until_lost(&mut self, mut tell: impl FnMut(bool)) -> LeaseError {
         let mut pause = limits::LEASE_RENEW;
         loop {
             let left = |renewed: Instant| limits::LEASE_DEADLINE.saturating_sub(renewed.elapsed());
@@ -249,14 +329,18 @@ impl Held {
 
     /// Frees it, so that the next one need not wait for the term to end.
     pub async fn release(self) -> Result<(), LeaseError> {
+        self.permit.ends();
         self.lease.write(Some(self.record), true).await.map(drop)
     }
 
     async fn renew(&mut self) -> Result<(), LeaseError> {
+        // Before the write's own, so that it never counts from later than that.
+        let begun = Begun::now();
         match self.lease.write(Some(self.record.clone()), false).await {
             Ok(held) => {
                 self.record = held.record;
                 self.renewed = held.renewed;
+                self.permit.renewed(begun);
                 Ok(())
             }
             // Somebody wrote it, or our last answer was lost on the way: the record says which.

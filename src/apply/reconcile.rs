@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use kube::Client;
 
+use super::lease::Permit;
 use super::{ApplyError, Category, Outcome, execute, material};
 use crate::api::InterStepBufferService;
 use crate::controller_config::ControllerConfig;
@@ -81,13 +82,14 @@ pub async fn look(
 /// Looks at a service and carries the next step out. Whoever calls it holds the Lease (`super::lease`).
 pub async fn reconcile_once(
     client: &Client,
+    permit: &Permit,
     namespace: &str,
     name: &str,
     config: &ControllerConfig,
     servers: Option<Reach>,
 ) -> Result<(Look, Outcome), ReconcileError> {
     let look = Box::pin(look(client, namespace, name, config, servers, Secrets::Drawn)).await?;
-    let outcome = execute(client, &look.service, &look.plan).await?;
+    let outcome = execute(client, permit, &look.service, &look.plan).await?;
     Ok((look, outcome))
 }
 

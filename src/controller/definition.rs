@@ -115,11 +115,7 @@ impl Definition {
 
 /// The last accepted spec, as it stands on the objects of the service.
 fn accepted(observed: &Observed) -> Option<Value> {
-    fn read<K: kube::Resource>(object: &Fact<Option<K>>) -> Option<&String> {
-        object.known()?.as_ref()?.meta().annotations.as_ref()?.get(names::ACCEPTED_SPEC_ANNOTATION)
-    }
-    let text = read(&observed.stateful_set).or_else(|| read(&observed.config_map))?;
-    serde_json::from_str(text).ok()
+    serde_json::from_str(observed.recorded(names::ACCEPTED_SPEC_ANNOTATION)?).ok()
 }
 
 /// Keeps of the definition what [`lost`] reads, and throws its words away: hundreds of kilobytes.

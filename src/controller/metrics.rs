@@ -187,11 +187,6 @@ impl Metrics {
         self.services.set(key, snapshot);
     }
 
-    /// What is known of a service where no look has found out more.
-    pub fn service_where_unknown(&self, key: &Key, snapshot: impl FnOnce() -> Snapshot) {
-        self.services.set_where_unknown(key, snapshot);
-    }
-
     /// A service that is gone.
     pub fn forget(&self, key: &Key) {
         self.services.forget(key);

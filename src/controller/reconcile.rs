@@ -19,20 +19,24 @@ use super::events::{self, Events};
 use super::metrics::{Care, Metrics, Snapshot, store_used};
 use super::queue::Key;
 use crate::api::{CONDITION_CONFIGURED, InterStepBufferService, InterStepBufferServiceStatus, JetStreamBufferService, names};
+use crate::apply::lease::Permit;
 use crate::apply::{self, ApplyError, Secrets};
 use crate::controller_config::ControllerConfig;
+use crate::health::{Reason, Verdict, reasons};
 use crate::limits;
 use crate::observe::Stores;
 use crate::observe::hidden::{self, Hindrance};
 use crate::observed::{Fact, Observed, Server};
 use crate::plan::{Action, Event, EventType, Input, Plan, readable};
 use crate::servers::{self, Questions, Reach};
-use standing::{Standing, askable, must_ask};
+use standing::{Standing, ask_streams, askable, must_ask};
 
 /// What a look at a service needs.
 pub struct Reconciler {
     /// To the API server: for writes, and for reading by name what is to be made; all else comes from the stores.
     pub client: Client,
+    /// What each write asks before it is begun.
+    pub permit: Permit,
     /// What the cluster holds.
     pub stores: Stores,
     /// What the definition of the services lets through.
@@ -62,6 +66,10 @@ pub struct Memory {
     asked_at: Option<Instant>,
     /// When they are to be asked again although nothing changed.
     ask_at: Option<Instant>,
+    /// When they were asked of every stream and consumer as well.
+    streams_asked_at: Option<Instant>,
+    /// Whether all was well the last time.
+    well: bool,
     /// When objects that the watches do not show were looked for by name.
     searched_at: Option<Instant>,
     /// Looks that failed since the last one that did not.
@@ -114,16 +122,30 @@ impl Reconciler {
                 (undecodable.service, Some(words))
             }
         };
-        if service.instance() != self.instance {
+        let observed = self.stores.observe(&key.namespace, &key.name);
+        // Who accepted it goes on looking after it: another name in the annotation is a refused change, and no handing over.
+        let looked_after_by = observed.recorded(names::ACCEPTED_INSTANCE_ANNOTATION).unwrap_or_else(|| service.instance());
+        if looked_after_by != self.instance {
+            if service.instance() == self.instance {
+                let note = format!(
+                    "it is looked after by the controller instance {looked_after_by:?}, which accepted it, and {} alone does not change that",
+                    names::INSTANCE_ANNOTATION
+                );
+                self.leave(key, &service, Event { type_: EventType::Warning, reason: "OtherInstance", note }).await;
+                return Ended::idle("other-instance");
+            }
             self.metrics.forget(key);
             return Ended::idle("other-instance");
         }
-        if service.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
-            let note = format!("{} is \"true\": nothing is done for this service until it is removed", names::PAUSED_ANNOTATION);
-            self.leave(key, &service, Event { type_: EventType::Normal, reason: "Paused", note }).await;
-            return Ended::idle("paused");
-        }
-        match Box::pin(self.step(key, &service, refusal)).await {
+        let paused = service.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true");
+        // Whoever deletes a service does not want it left alone.
+        let paused = paused && service.metadata.deletion_timestamp.is_none();
+        let looked = if paused {
+            Box::pin(self.paused(key, &service, observed)).await
+        } else {
+            Box::pin(self.step(key, &service, observed, refusal)).await
+        };
+        match looked {
             Ok(ended) => {
                 if let Some(memory) = self.memory().get_mut(key) {
                     memory.failures = 0;
@@ -134,9 +156,29 @@ impl Reconciler {
         }
     }
 
+    /// Only watches.
+    async fn paused(&self, key: &Key, service: &InterStepBufferService, mut observed: Observed) -> Result<Ended, ApplyError> {
+        observed.servers = self.servers(key, observed.pods.known().map_or(&[][..], Vec::as_slice)).await;
+        let config = Arc::clone(&self.config.borrow());
+        let plan = crate::plan::paused(&Input { service, config: &config, now: Timestamp::now() }, &observed);
+        let note = format!("{} is \"true\": nothing is done for this service until it is removed", names::PAUSED_ANNOTATION);
+        if self.say(key, note.clone()) {
+            let event = Event { type_: EventType::Normal, reason: "Paused", note };
+            self.events.publish(key, &service.object_ref(&()), &event).await;
+        }
+        self.carry_out(key, service, &plan).await?;
+        let next_look = self.remember(key, service, &observed, &plan, Care::Paused);
+        Ok(Ended::Done { result: "paused", next_look })
+    }
+
     /// observe, plan, apply.
-    async fn step(&self, key: &Key, service: &InterStepBufferService, refusal: Option<String>) -> Result<Ended, ApplyError> {
-        let mut observed = self.stores.observe(&key.namespace, &key.name);
+    async fn step(
+        &self,
+        key: &Key,
+        service: &InterStepBufferService,
+        mut observed: Observed,
+        refusal: Option<String>,
+    ) -> Result<Ended, ApplyError> {
         let refusal = match self.definition.follows(service, &observed) {
             Follows::Nothing => refusal,
             Follows::Refuse(words) => Some(refusal.map_or_else(|| words.clone(), |refusal| format!("{refusal}; {words}"))),
@@ -151,8 +193,11 @@ impl Reconciler {
         let input = Input { service, config: &config, now: Timestamp::now() };
         self.search(key, &input, refusal.as_deref(), &mut observed).await?;
         let plan = apply::next(&input, &observed, refusal.as_deref(), Secrets::Drawn)?;
-        let next_look = self.remember(key, service, &observed, &plan);
+        // What could not be written is not said to be so.
         self.carry_out(key, service, &plan).await?;
+        let care = if plan.held.is_some() { Care::Held } else { Care::Given };
+        let next_look = self.remember(key, service, &observed, &plan, care);
+        self.say_how_it_is(key, service, &plan);
         Ok(Ended::Done { result: "done", next_look })
     }
 
@@ -185,7 +230,7 @@ impl Reconciler {
             tracing::debug!(service = %key, action = action_in_words(action), "writing");
         }
         let mut told = Vec::new();
-        let written = apply::execute_telling(&self.client, service, plan, |action, carried| {
+        let written = apply::execute_telling(&self.client, &self.permit, service, plan, |action, carried| {
             tracing::info!(service = %key, "{carried}");
             self.metrics.wrote(action, &carried);
             told.extend(events::of_write(action, &carried));
@@ -207,50 +252,61 @@ impl Reconciler {
         if !must_ask(&known, &askable, Instant::now()) {
             return known.servers;
         }
-        let answers = servers::ask_all(&self.reach, pods, Questions::default()).await;
+        let streams = ask_streams(&known, Instant::now());
+        let answers = servers::ask_all(&self.reach, pods, Questions { streams }).await;
         let mut memory = self.memory();
         let remembered = memory.entry(key.clone()).or_default();
+        if streams {
+            remembered.streams_asked_at = Some(Instant::now());
+        }
         remembered.servers.clone_from(&answers);
         remembered.asked = askable;
         remembered.asked_at = Some(Instant::now());
         answers
     }
 
-    /// Keeps what the next look needs, and says aloud what changed. When to look again: as the planner says, counted from when the servers were asked,
-    /// so that a service with many events is asked no later than one without.
-    fn remember(&self, key: &Key, service: &InterStepBufferService, observed: &Observed, plan: &Plan) -> Option<Duration> {
+    /// Keeps what the next look needs. When to look again: as the planner says, counted from when the servers were asked, so that a service with many
+    /// events is asked no later than one without.
+    fn remember(&self, key: &Key, service: &InterStepBufferService, observed: &Observed, plan: &Plan, care: Care) -> Option<Duration> {
         let status = plan.status.as_ref().or(service.status.as_ref());
         let refused = |status: &InterStepBufferServiceStatus| {
             status.message.as_ref().is_some_and(|message| message.starts_with("Refused:"))
                 || status.condition(CONDITION_CONFIGURED).is_some_and(|condition| condition.status == "False")
         };
+        let known = known(service, status);
         let snapshot = Snapshot {
+            // Of a service that is left alone the status may be old.
+            healthy: known.healthy && plan.verdict.as_ref().is_none_or(Verdict::quorum_ready),
             verdict: plan.verdict.clone(),
             store_used: store_used(observed.servers.values()),
             refused: status.is_some_and(refused),
-            care: if plan.held.is_some() { Care::Held } else { Care::Given },
-            ..known(service, status)
+            care,
+            ..known
         };
         self.metrics.service(key, snapshot);
         let mut next_look = plan.next_look;
         if let Some(memory) = self.memory().get_mut(key) {
+            memory.well = plan.verdict.as_ref().is_some_and(streams_are_well);
             memory.ask_at = plan.next_look.zip(memory.asked_at).map(|(next, asked)| asked + next);
             if let Some(ask_at) = memory.ask_at {
                 next_look = next_look.map(|next| next.min(ask_at.saturating_duration_since(Instant::now())));
             }
         }
+        next_look
+    }
+
+    /// Logs how a service is, once.
+    fn say_how_it_is(&self, key: &Key, service: &InterStepBufferService, plan: &Plan) {
         if let Some(held) = &plan.held {
             self.say(key, format!("waits: {held}"));
-        } else if let Some(status) = status {
+        } else if let Some(status) = plan.status.as_ref().or(service.status.as_ref()) {
             self.say(key, status.message.clone().filter(|message| !message.is_empty()).unwrap_or_else(|| "as it should be".to_owned()));
         }
-        next_look
     }
 
     /// Nothing is written to a service; said once.
     async fn leave(&self, key: &Key, service: &InterStepBufferService, event: Event) {
-        let care = if event.type_ == EventType::Normal { Care::Paused } else { Care::Held };
-        self.metrics.service(key, Snapshot { care, ..known(service, service.status.as_ref()) });
+        self.metrics.service(key, Snapshot { care: Care::Held, ..known(service, service.status.as_ref()) });
         if self.say(key, event.note.clone()) {
             self.events.publish(key, &service.object_ref(&()), &event).await;
         }
@@ -258,7 +314,15 @@ impl Reconciler {
 
     async fn failed(&self, key: &Key, service: &InterStepBufferService, error: &ApplyError) -> Ended {
         self.metrics.failed(error.category);
-        self.metrics.service_where_unknown(key, || known(service, service.status.as_ref()));
+        let mut observed = self.stores.observe(&key.namespace, &key.name);
+        observed.servers = self.memory().get(key).map(|memory| memory.servers.clone()).unwrap_or_default();
+        let config = Arc::clone(&self.config.borrow());
+        let input = Input { service, config: &config, now: Timestamp::now() };
+        let verdict = crate::plan::verdict(&input, &observed);
+        let known = known(service, service.status.as_ref());
+        let healthy = known.healthy && verdict.as_ref().is_none_or(Verdict::quorum_ready);
+        let care = if error.is_conflict() { Care::Given } else { Care::Held };
+        self.metrics.service(key, Snapshot { healthy, verdict, care, ..known });
         let (failures, retry) = self.retried(key);
         if error.is_conflict() && failures <= limits::CONFLICTS {
             tracing::debug!(service = %key, %error, "somebody was faster; looking again");
@@ -268,18 +332,16 @@ impl Reconciler {
             let reason = error.kind.map_or("WriteFailed", |_| error.failure().reason());
             let event = Event { type_: EventType::Warning, reason, note: error.to_string() };
             self.events.publish(key, &service.object_ref(&()), &event).await;
-            self.tell_of(service, error).await;
+            self.tell_of(&input, &observed, error).await;
         }
         Ended::Failed { result: error.category(), retry }
     }
 
     /// Writes into the status that an object could not be written; where not even that can be done, log and event have told.
-    async fn tell_of(&self, service: &InterStepBufferService, error: &ApplyError) {
-        let config = Arc::clone(&self.config.borrow());
-        let input = Input { service, config: &config, now: Timestamp::now() };
-        let Some(action) = crate::plan::failed(&input, error.failure(), &error.to_string()) else { return };
+    async fn tell_of(&self, input: &Input<'_>, observed: &Observed, error: &ApplyError) {
+        let Some(action) = crate::plan::failed(input, observed, error.failure(), &error.to_string()) else { return };
         let plan = Plan { actions: vec![action], ..Plan::default() };
-        if let Err(error) = apply::execute(&self.client, service, &plan).await {
+        if let Err(error) = apply::execute(&self.client, &self.permit, input.service, &plan).await {
             tracing::debug!(%error, "the status could not be written either");
         }
     }
@@ -320,6 +382,12 @@ fn known(service: &InterStepBufferService, status: Option<&InterStepBufferServic
         replicas: service.spec.jetstream.as_ref().map(JetStreamBufferService::server_count),
         ..Snapshot::default()
     }
+}
+
+/// Whether nothing is wrong that only an answer about each stream shows.
+fn streams_are_well(verdict: &Verdict) -> bool {
+    let of_streams = |reason: &Reason| reasons::OF_STREAMS.iter().any(|kind| kind.id == reason.id);
+    verdict.current == Some(true) && !verdict.reasons.iter().any(of_streams)
 }
 
 /// Doubles with each failure, up to [`limits::RETRY_MOST`].

@@ -25,6 +25,9 @@ macro_rules! reasons {
     };
 }
 
+/// What only an answer about each stream and consumer shows.
+pub const OF_STREAMS: &[&Kind] = &[&STREAM_WITHOUT_LEADER, &STREAM_REPLICAS_MISSING, &STREAM_REPLICA_LAGGING, &CONSUMER_WITHOUT_LEADER];
+
 reasons! {
     NOT_USABLE = "NotUsable", Critical, "the controller's conditions keep pipelines from using the service; its message says why";
     NOT_CARRIED_OUT = "NotCarriedOut", Warning, "the last change of the spec is not carried out, yet or because it was refused";

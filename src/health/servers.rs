@@ -88,8 +88,10 @@ pub(super) fn about(server: &Server, wanted: i32, ready: &[&String], found: &mut
 /// Whether a server says that it holds everything, and the meta leader that its peers do.
 pub(super) fn is_current(server: &Server) -> bool {
     let Some(jetstream) = &server.jetstream else { return false };
-    let peers = jetstream.meta.iter().flat_map(|meta| &meta.peers);
-    server.healthz.ok && !jetstream.disabled && peers.into_iter().all(|peer| peer.current && !peer.offline)
+    // A server's own health check is well for a moment before it begins to catch up (nats-server issue 4875); who leads a stream knows better.
+    let streams = jetstream.stream_details.iter().flat_map(|stream| &stream.peers);
+    let mut peers = jetstream.meta.iter().flat_map(|meta| &meta.peers).chain(streams);
+    server.healthz.ok && !jetstream.disabled && peers.all(|peer| peer.current && !peer.offline)
 }
 
 fn about_meta(server: &str, meta: &Meta, wanted: i32, found: &mut Found) {

@@ -7,7 +7,6 @@ use futures::join;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 use crate::api::{InterStepBufferService, names};
 use crate::limits;
 use crate::observed::{Fact, Observed};
+use crate::plan::ownership::{foreign, is_client_secret, is_configuration, is_server_secret};
 use crate::plan::{Action, ChildKind, Plan};
 
 /// Why it cannot be gone on.
@@ -79,15 +79,9 @@ pub async fn look(client: &Client, service: &InterStepBufferService, observed: &
     let (stateful_set, headless, config_map, server_secret, client_secret) = join!(
         one::<StatefulSet>(client, service, ChildKind::StatefulSet, names::stateful_set(name), &observed.stateful_set, |_| false),
         one::<Service>(client, service, ChildKind::Service, names::service(name), &observed.service, |_| false),
-        one::<ConfigMap>(client, service, ChildKind::ConfigMap, names::config_map(name), &observed.config_map, |map| {
-            map.data.as_ref().is_some_and(|data| data.contains_key(names::CONFIG_KEY))
-        }),
-        one::<Secret>(client, service, ChildKind::Secret, names::server_secret(name), &observed.server_secret, |secret| {
-            holds(secret, &[names::server_secret_key::AUTH, names::server_secret_key::ENCRYPTION])
-        }),
-        one::<Secret>(client, service, ChildKind::Secret, names::client_secret(name), &observed.client_secret, |secret| {
-            holds(secret, &[names::CLIENT_USER_KEY, names::CLIENT_PASSWORD_KEY])
-        }),
+        one::<ConfigMap>(client, service, ChildKind::ConfigMap, names::config_map(name), &observed.config_map, is_configuration),
+        one::<Secret>(client, service, ChildKind::Secret, names::server_secret(name), &observed.server_secret, is_server_secret),
+        one::<Secret>(client, service, ChildKind::Secret, names::client_secret(name), &observed.client_secret, is_client_secret),
     );
     let mut found = Found::default();
     found.put(&mut observed.stateful_set, stateful_set);
@@ -113,10 +107,6 @@ impl Found {
 
 fn lacks<K>(fact: &Fact<Option<K>>) -> bool {
     matches!(fact, Fact::Known(None))
-}
-
-fn holds(secret: &Secret, keys: &[&str]) -> bool {
-    secret.data.as_ref().is_some_and(|data| keys.iter().any(|key| data.contains_key(*key)))
 }
 
 /// A list of one name needs no permission beyond the one that the watches have.
@@ -145,30 +135,6 @@ where
     match foreign(found.meta(), service, reads_like_ours(&found)) {
         None => Ok(Some(found)),
         Some(why) => Err(Hindrance::Foreign { kind, name, why }),
-    }
-}
-
-/// Whose an object is, where it is not the service's. One without an owner is the service's where it holds what only it would hold: a Secret that was
-/// put back from a backup.
-fn foreign(found: &ObjectMeta, service: &InterStepBufferService, reads_like_ours: bool) -> Option<String> {
-    let owners = found.owner_references.as_deref().unwrap_or_default();
-    let ours = |owner: &OwnerReference| service.metadata.uid.as_ref() == Some(&owner.uid);
-    let earlier = |owner: &OwnerReference| owner.kind == names::KIND && owner.name == service.name();
-    match owners {
-        owners if owners.iter().any(ours) => None,
-        [] if reads_like_ours => None,
-        [] => Some(
-            "an object of that name is there without our labels and without an owner, and is left as it is; delete or rename it, or give it the label \
-             app.kubernetes.io/component=isbsvc if it is this service's"
-                .to_owned(),
-        ),
-        owners if owners.iter().any(earlier) => {
-            Some("it belongs to an earlier service of this name, and Kubernetes has not cleared it away yet".to_owned())
-        }
-        [owner, ..] => Some(format!(
-            "an object of that name belongs to {} {}, and is left as it is; delete or rename it, or give the service another name",
-            owner.kind, owner.name
-        )),
     }
 }
 

@@ -1,19 +1,20 @@
+mod running;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::jetstream::{Baseline, Subject, Text, server_config};
-use super::{Input, compare};
+use super::{Input, compare, owners};
 use crate::api::{InterStepBufferService, InterStepBufferServiceSpec, ServiceType, names};
-use crate::controller_config::quantity_bytes;
 use crate::limits;
 use crate::observed::{Fact, Observed};
+use running::{Beside, as_it_runs};
 
 /// The spec that was accepted last, and where to read what runs by it.
 pub(super) struct Before {
@@ -48,10 +49,10 @@ pub(super) fn before(input: &Input<'_>, observed: &Observed) -> Result<Option<Be
     let (Fact::Known(set), Fact::Known(config_map)) = (&observed.stateful_set, &observed.config_map) else { return Ok(None) };
     let recorded = match set {
         Some(set) => annotated(set),
-        None => config_map.as_ref().and_then(annotated),
+        None => config_map.as_ref().and_then(annotated).or_else(|| observed.server_secret.known()?.as_ref().and_then(annotated)),
     };
     let Some(recorded) = recorded else {
-        return set.as_ref().map(|set| adopt(input, set, config_map.as_ref())).transpose();
+        return set.as_ref().map(|set| adopt(input, &input.service.spec, set, config_map.as_ref())).transpose();
     };
     let recorded = recorded.ok_or_else(|| {
         Obstacle::Stop(format!(
@@ -60,26 +61,53 @@ pub(super) fn before(input: &Input<'_>, observed: &Observed) -> Result<Option<Be
         ))
     })?;
     if let Some(set) = set
-        && let Some(baseline) = &recorded.1
+        && let Some(baseline) = &recorded.baseline
         && let Some((_, written)) = numaflows(&set.metadata)
-        && !compare::differences(&baseline.template, &json!(set)["spec"]["template"]).is_empty()
+        && rewritten(baseline, set)
     {
         wait_for_quiet("StatefulSet", &set.metadata, written, input.now)?;
-        return adopt(input, set, config_map.as_ref()).map(Some);
+        // What was accepted stays accepted: a spec that was refused, or changed meanwhile, must not pass with what somebody else wrote.
+        let before = adopt(input, &recorded.spec, set, config_map.as_ref())?;
+        return Ok(Some(Before { service: accepted_of(before.service, recorded.instance.as_deref()), ..before }));
     }
-    let (spec, baseline) = recorded;
-    let service = InterStepBufferService { spec, ..input.service.clone() };
-    Ok(Some(Before { service, adopted: false, runs: Runs::Recorded(baseline.map(Box::new)) }))
+    let service = InterStepBufferService { spec: recorded.spec, ..input.service.clone() };
+    let service = accepted_of(service, recorded.instance.as_deref());
+    Ok(Some(Before { service, adopted: false, runs: Runs::Recorded(recorded.baseline.map(Box::new)) }))
+}
+
+/// What an object says was accepted.
+struct Recorded {
+    spec: InterStepBufferServiceSpec,
+    /// The controller instance that accepted it; the service's own where nothing is said.
+    instance: Option<String>,
+    baseline: Option<Baseline>,
 }
 
 /// What an object says was accepted; the outer option is whether it says anything, the inner one whether that can be read.
 #[expect(clippy::option_option, reason = "absent and unreadable are two things, and only here")]
-fn annotated<K: Resource>(object: &K) -> Option<Option<(InterStepBufferServiceSpec, Option<Baseline>)>> {
+fn annotated<K: Resource>(object: &K) -> Option<Option<Recorded>> {
     let annotations = object.meta().annotations.as_ref()?;
     let spec = annotations.get(names::ACCEPTED_SPEC_ANNOTATION)?;
     let spec = serde_json::from_str::<InterStepBufferServiceSpec>(spec).ok().filter(|spec| !spec.types().is_empty());
     let baseline = annotations.get(names::BASELINE_ANNOTATION).and_then(|text| serde_json::from_str(text).ok());
-    Some(spec.map(|spec| (spec, baseline)))
+    let instance = annotations.get(names::ACCEPTED_INSTANCE_ANNOTATION).cloned();
+    Some(spec.map(|spec| Recorded { spec, instance, baseline }))
+}
+
+/// The service as the controller instance that accepted it knew it.
+fn accepted_of(mut service: InterStepBufferService, instance: Option<&str>) -> InterStepBufferService {
+    if let Some(instance) = instance.filter(|instance| *instance != service.instance()) {
+        service.annotations_mut().insert(names::INSTANCE_ANNOTATION.to_owned(), instance.to_owned());
+    }
+    service
+}
+
+/// Whether Numaflow's controller wrote another pod template than ours: it changed something, or added a field that we would not have there.
+fn rewritten(baseline: &Baseline, set: &StatefulSet) -> bool {
+    let live = json!(set);
+    let ours = json!({ "spec": { "template": baseline.template } });
+    !compare::differences(&baseline.template, &live["spec"]["template"]).is_empty()
+        || owners::numaflows_additions(&ours, &live, &set.metadata).iter().any(|pointer| pointer.starts_with("/spec/template/"))
 }
 
 /// Waits until whoever wrote an object at that time has left it alone for a while.
@@ -110,7 +138,12 @@ pub(super) fn numaflows(metadata: &ObjectMeta) -> Option<(usize, Option<Timestam
 }
 
 /// Takes a `StatefulSet` as it runs, where it belongs to the service and can be kept as it is.
-fn adopt(input: &Input<'_>, set: &StatefulSet, config_map: Option<&ConfigMap>) -> Result<Before, Obstacle> {
+fn adopt(
+    input: &Input<'_>,
+    spec: &InterStepBufferServiceSpec,
+    set: &StatefulSet,
+    config_map: Option<&ConfigMap>,
+) -> Result<Before, Obstacle> {
     if let Some(why) = not_ours(input.service, set) {
         return Err(Obstacle::Stop(format!("StatefulSet {} {why}; it is left as it is", set.name_any())));
     }
@@ -126,7 +159,8 @@ fn adopt(input: &Input<'_>, set: &StatefulSet, config_map: Option<&ConfigMap>) -
     let config = config_map.and_then(|config_map| config_map.data.as_ref()?.get(names::CONFIG_KEY)).cloned();
     let status = input.service.status.as_ref();
     let stream_config = status.and_then(|status| status.config.as_ref()?.jetstream.as_ref()?.stream_config.clone());
-    let spec = as_it_runs(&input.service.spec, set, config.as_deref());
+    let beside = Beside { config: config.as_deref(), stream_config: stream_config.as_deref() };
+    let spec = as_it_runs(input.service, spec, set, &beside, input.config);
     Ok(Before {
         service: InterStepBufferService { spec, ..input.service.clone() },
         adopted: true,
@@ -156,48 +190,6 @@ fn not_ours(service: &InterStepBufferService, set: &StatefulSet) -> Option<Strin
         }
     }
     None
-}
-
-/// The spec by which something runs: the service's own, but where it speaks of what decides over stored messages, what really runs. Numaflow's
-/// controller may not have carried out a change that was made while it was away.
-fn as_it_runs(spec: &InterStepBufferServiceSpec, set: &StatefulSet, config: Option<&str>) -> InterStepBufferServiceSpec {
-    let mut runs = spec.clone();
-    let (Some(jetstream), Some(live)) = (&mut runs.jetstream, &set.spec) else { return runs };
-    if let Some(replicas) = live.replicas
-        && jetstream.server_count() != replicas
-    {
-        jetstream.replicas = Some(replicas);
-    }
-    if let Some(config) = config {
-        let has = |start: &str| config.lines().any(|line| line.trim_start().starts_with(start));
-        if jetstream.encrypted() != has("key:") {
-            jetstream.encryption = Some(has("key:"));
-        }
-    }
-    // Without certificates in the pod no server speaks TLS; the text does not tell, because that of clients may stand in the Secret.
-    let certificates = json!(live.template)["spec"]["volumes"].to_string().contains("\"server-cert.pem\"");
-    if jetstream.tls_enabled() != certificates {
-        jetstream.tls = Some(certificates);
-    }
-    let claim = live.volume_claim_templates.as_ref().and_then(|claims| claims.first()).and_then(|claim| claim.spec.as_ref());
-    match (claim, &mut jetstream.persistence) {
-        (None, persistence) => *persistence = None,
-        (Some(claim), persistence) => {
-            let mut found = persistence.clone().unwrap_or_default();
-            let size = claim.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
-            if let Some(size) = size.filter(|size| quantity_bytes(&size.0) != quantity_bytes(&found.volume_size())) {
-                found.volume_size = Some(IntOrString::String(size.0.clone()));
-            }
-            if claim.storage_class_name != found.storage_class_name {
-                found.storage_class_name.clone_from(&claim.storage_class_name);
-            }
-            if let Some(mode) = claim.access_modes.as_ref().and_then(|modes| modes.first()).filter(|mode| **mode != found.access_mode()) {
-                found.access_mode = Some(mode.clone());
-            }
-            *persistence = Some(found);
-        }
-    }
-    runs
 }
 
 impl Before {

@@ -6,8 +6,9 @@ use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value, json};
 
+use super::deletion::seen;
 use super::jetstream::{self, Subject};
-use super::{Event, EventType, Plan, status};
+use super::{Action, ChildKind, Event, EventType, Input, Place, Plan, ownership, status};
 use crate::api::names;
 use crate::health::Verdict;
 use crate::limits;
@@ -36,6 +37,11 @@ pub(super) fn wanted(
 ) -> Wanted {
     let (Fact::Known(others), Fact::Known(own)) = (&observed.other_budgets, &observed.budget) else { return Wanted::Unknown };
     let labels = jetstream::pod_labels(subject);
+    // One of somebody else's under our name is theirs, and left as it is.
+    if let Some(why) = own.as_ref().and_then(|own| ownership::foreign(&own.metadata, subject.service, false)) {
+        plan.foreign_writers.push(format!("PodDisruptionBudget {}: {why}", names::stateful_set(subject.service.name())));
+        return Wanted::Unknown;
+    }
     // Two budgets over one pod would block every eviction.
     if others.iter().any(|other| selects(other, &labels)) {
         return Wanted::None;
@@ -64,6 +70,24 @@ pub(super) fn wanted(
         });
     }
     Wanted::Object(object)
+}
+
+/// Allows evictions again where nothing else of the service is written: at once where nobody goes on watching it (`verdict` is none), otherwise once
+/// every server holds everything, and after [`limits::EVICTIONS_HELD`] in any case.
+pub(super) fn released(input: &Input<'_>, observed: &Observed, verdict: Option<&Verdict>) -> Option<Action> {
+    let own = observed.budget.known()?.as_ref()?;
+    if json!(own)["spec"]["maxUnavailable"] != json!(0) || ownership::foreign(&own.metadata, input.service, false).is_some() {
+        return None;
+    }
+    let noted = own.annotations().get(names::NOT_CURRENT_SINCE_ANNOTATION).and_then(|noted| noted.parse::<Timestamp>().ok());
+    let over = noted.and_then(|noted| noted.checked_add(limits::EVICTIONS_HELD).ok()).is_none_or(|end| input.now >= end);
+    let due = verdict.is_none_or(|verdict| over || verdict.current == Some(true));
+    due.then(|| Action::Patch {
+        kind: ChildKind::PodDisruptionBudget,
+        name: own.name_any(),
+        places: vec![Place { pointer: "/spec/maxUnavailable".to_owned(), value: Some(json!(1)) }],
+        precondition: seen(&own.metadata),
+    })
 }
 
 /// Whether a budget selects pods with these labels; one whose selector cannot be read selects none, as in Kubernetes.

@@ -19,11 +19,13 @@ pub(super) struct Built {
     pub config_map: Value,
     /// The disruption budget.
     pub budget: Wanted,
+    /// What stands on the servers' Secret of the accepted spec, in case both objects above are deleted: annotations.
+    pub accepted: [(&'static str, String); 2],
 }
 
 /// The objects, in the order of making, with a write for each that is not as it should be.
 pub(super) fn children(plan: &mut Plan, now: Timestamp, observed: &Observed, material: &Material, subject: Subject<'_>, built: Built) {
-    secrets(plan, observed, material, subject);
+    secrets(plan, observed, material, subject, &built.accepted);
     child(plan, now, ChildKind::ConfigMap, built.config_map, &observed.config_map);
     child(plan, now, ChildKind::Service, jetstream::service(subject), &observed.service);
     child(plan, now, ChildKind::StatefulSet, built.stateful_set, &observed.stateful_set);
@@ -39,7 +41,7 @@ pub(super) fn children(plan: &mut Plan, now: Timestamp, observed: &Observed, mat
     }
 }
 
-fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>) {
+fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: Subject<'_>, accepted: &[(&'static str, String)]) {
     let (server, client) = match (&observed.server_secret, &observed.client_secret) {
         (Fact::Known(server), Fact::Known(client)) => (server, client),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => {
@@ -47,7 +49,7 @@ fn secrets(plan: &mut Plan, observed: &Observed, material: &Material, subject: S
             return;
         }
     };
-    let Some(actions) = jetstream::secrets(subject, server.as_ref(), client.as_ref(), material) else {
+    let Some(actions) = jetstream::secrets(subject, server.as_ref(), client.as_ref(), material, accepted) else {
         plan.held = Some("passwords, keys or certificates are missing and were not drawn".to_owned());
         return;
     };
@@ -86,7 +88,9 @@ where
             }
             if changed.is_empty() {
                 plan.actions.extend(match theirs {
-                    Some((index, _)) => Some(disown(kind, name, index, live.meta())),
+                    Some((index, _)) => {
+                        Some(disown(kind, name, index, owners::numaflows_additions(&object, &live_value, live.meta()), live.meta()))
+                    }
                     None => take_away(kind, name, owners::removals(&object, &live_value, live.meta()), live.meta()),
                 });
                 return;
@@ -115,8 +119,10 @@ fn applied(metadata: &ObjectMeta) -> Option<Option<Timestamp>> {
 }
 
 /// Takes the fields from Numaflow's controller, once all of them are ours as well: as long as it owns them too, server-side apply never takes one away.
-fn disown(kind: ChildKind, name: String, index: usize, metadata: &ObjectMeta) -> Action {
-    let places = vec![Place { pointer: format!("/metadata/managedFields/{index}"), value: None }];
+/// What it added beside ours goes with its claim; of a pod template that is taken over nothing does, because all of it is ours by then.
+fn disown(kind: ChildKind, name: String, index: usize, additions: Vec<String>, metadata: &ObjectMeta) -> Action {
+    let claim = format!("/metadata/managedFields/{index}");
+    let places = additions.into_iter().chain([claim]).map(|pointer| Place { pointer, value: None }).collect();
     Action::Patch { kind, name, places, precondition: seen(metadata) }
 }
 

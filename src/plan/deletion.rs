@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::{Action, ChildKind, Input, Place, Plan, Precondition, redis, status};
+use super::{Action, ChildKind, Input, Place, Plan, Precondition, ownership, reconcile, redis, status};
 use crate::api::{InterStepBufferServiceStatus, Phase, names};
 use crate::limits;
 use crate::observed::{Fact, Observed};
@@ -20,14 +20,11 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
         return plan;
     }
     match &observed.pipelines {
-        Fact::Unknown(why) => return waiting(input, plan, &format!("cannot tell which Pipelines use the service: {why}")),
+        Fact::Unknown(why) => return serving(input, observed, &format!("cannot tell which Pipelines use the service: {why}")),
         Fact::Known(pipelines) if !pipelines.is_empty() => {
             let names: Vec<_> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
-            return waiting(
-                input,
-                plan,
-                &format!("waiting for {} that use the service to be deleted: {}", count(names.len(), "Pipeline"), names.join(", ")),
-            );
+            let pipelines = count(names.len(), "Pipeline");
+            return serving(input, observed, &format!("waiting for {pipelines} that use the service to be deleted: {}", names.join(", ")));
         }
         Fact::Known(_) => {}
     }
@@ -38,6 +35,8 @@ pub(super) fn plan(input: &Input<'_>, observed: &Observed) -> Plan {
     let keep = service.annotations().get(names::KEEP_VOLUMES_ANNOTATION).is_some_and(|value| value == "true");
     match &observed.stateful_set {
         Fact::Unknown(why) => return waiting(input, plan, why),
+        // What somebody else has under this name does not keep the service from being deleted.
+        Fact::Known(Some(stateful_set)) if ownership::foreign(&stateful_set.metadata, service, false).is_some() => {}
         Fact::Known(Some(stateful_set)) => {
             if keep && !retains(stateful_set) {
                 // Otherwise Kubernetes would delete the claims with it.
@@ -111,8 +110,19 @@ fn freed(input: &Input<'_>, mut plan: Plan) -> Plan {
     plan
 }
 
-fn waiting(input: &Input<'_>, mut plan: Plan, why: &str) -> Plan {
-    let before = input.service.status.clone().unwrap_or_default();
+/// Waits for Pipelines, which the servers go on serving until then.
+fn serving(input: &Input<'_>, observed: &Observed, why: &str) -> Plan {
+    let mut plan = Plan::default();
+    let mut before = input.service.status.clone().unwrap_or_default();
+    reconcile::watch(input, observed, &mut plan, &mut before);
+    deleting(input, plan, before, why)
+}
+
+fn waiting(input: &Input<'_>, plan: Plan, why: &str) -> Plan {
+    deleting(input, plan, input.service.status.clone().unwrap_or_default(), why)
+}
+
+fn deleting(input: &Input<'_>, mut plan: Plan, before: InterStepBufferServiceStatus, why: &str) -> Plan {
     let after = InterStepBufferServiceStatus {
         phase: Some(Phase::Deleting),
         message: Some(status::bounded(&format!("Deleting: {why}"))),

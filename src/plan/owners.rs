@@ -36,20 +36,12 @@ pub(super) fn removals(desired: &Value, live: &Value, metadata: &ObjectMeta) -> 
     let mut pointers = Vec::new();
     let mut claims = Vec::new();
     for (index, entry) in metadata.managed_fields.iter().flatten().enumerate() {
-        // What Numaflow's own controller wrote is taken over, not away.
-        if !others(entry) || entry.manager.as_deref() == Some(names::NUMAFLOW_MANAGER) {
+        // What Numaflow's own controller wrote is looked at by itself: its claim goes in any case.
+        if !others(entry) || is_numaflows(entry) {
             continue;
         }
-        let Some(fields) = &entry.fields_v1 else { continue };
         let before = pointers.len();
-        for part in OURS {
-            let Some(fields) = fields.0.get(format!("f:{part}")) else { continue };
-            match (desired.get(part), live.get(part)) {
-                (Some(desired), Some(live)) => added(fields, desired, live, &format!("/{part}"), &mut pointers),
-                (None, Some(_)) => pointers.push(format!("/{part}")),
-                (_, None) => {}
-            }
-        }
+        additions(entry, desired, live, &mut pointers);
         if pointers.len() > before {
             claims.push(index);
         }
@@ -59,6 +51,32 @@ pub(super) fn removals(desired: &Value, live: &Value, metadata: &ObjectMeta) -> 
     // From the last to the first, so that no index moves.
     let claims = claims.iter().rev().map(|index| format!("/metadata/managedFields/{index}"));
     pointers.into_iter().chain(claims).map(|pointer| Place { pointer, value: None }).collect()
+}
+
+/// The places that Numaflow's own controller added beside `desired`.
+pub(super) fn numaflows_additions(desired: &Value, live: &Value, metadata: &ObjectMeta) -> Vec<String> {
+    let mut pointers = Vec::new();
+    for entry in metadata.managed_fields.iter().flatten().filter(|entry| others(entry) && is_numaflows(entry)) {
+        additions(entry, desired, live, &mut pointers);
+    }
+    pointers
+}
+
+fn is_numaflows(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(names::NUMAFLOW_MANAGER)
+}
+
+/// What one of them added beside `desired`.
+fn additions(entry: &ManagedFieldsEntry, desired: &Value, live: &Value, pointers: &mut Vec<String>) {
+    let Some(fields) = &entry.fields_v1 else { return };
+    for part in OURS {
+        let Some(fields) = fields.0.get(format!("f:{part}")) else { continue };
+        match (desired.get(part), live.get(part)) {
+            (Some(desired), Some(live)) => added(fields, desired, live, &format!("/{part}"), pointers),
+            (None, Some(_)) => pointers.push(format!("/{part}")),
+            (_, None) => {}
+        }
+    }
 }
 
 /// The outermost places among `fields` that are there and are not desired. A whole item of a list is not among them: lists are compared.

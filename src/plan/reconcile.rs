@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 use serde_json::json;
 
@@ -5,13 +8,13 @@ use super::adoption::{self, Before, Obstacle};
 use super::children::{Built, children};
 use super::deletion::seen;
 use super::jetstream::{self, Baseline, Images, Subject};
-use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, missing, redis, status};
+use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, missing, ownership, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus,
     JetStreamBufferService, Phase, ServiceType, names,
 };
 use crate::controller_config::{Settings, ValueError, stream_config};
-use crate::health::{self, Level};
+use crate::health::{self, Level, Verdict};
 use crate::limits;
 use crate::observed::{Fact, Observed};
 use crate::rules::{self, Policy, Request};
@@ -36,7 +39,7 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
     }
     let before = match adoption::before(input, observed) {
         Ok(before) => before,
-        Err(obstacle) => return obstructed(input, obstacle, refused),
+        Err(obstacle) => return obstructed(input, observed, obstacle, refused),
     };
     let was = before.as_ref().map(|before| &before.service);
     let (refusals, tolerated) = if let Some(why) = refused {
@@ -77,19 +80,65 @@ pub(super) fn effective_jetstream(input: &Input<'_>, observed: &Observed) -> Opt
     before.and_then(|before| before.service.spec.jetstream).or_else(|| input.service.spec.jetstream.clone())
 }
 
+/// How the servers of a service are, by the spec that they run by; `None` of a service that has none.
+pub fn verdict(input: &Input<'_>, observed: &Observed) -> Option<Verdict> {
+    let effective = runs(input, observed);
+    effective.spec.jetstream.is_some().then(|| health::verdict(&effective, observed, input.now))
+}
+
+/// The service by the spec that runs, also where it cannot be gone on from.
+fn runs(input: &Input<'_>, observed: &Observed) -> InterStepBufferService {
+    match adoption::before(input, observed) {
+        Ok(Some(before)) => before.service,
+        Ok(None) => input.service.clone(),
+        Err(_) => match observed.accepted_spec() {
+            Some(spec) => InterStepBufferService { spec, ..input.service.clone() },
+            None => input.service.clone(),
+        },
+    }
+}
+
+/// Whether a service was healthy before: from then on a quorum of ready pods is enough.
+fn was_healthy(input: &Input<'_>, observed: &Observed) -> bool {
+    let noted = |set: &StatefulSet| set.annotations().contains_key(names::FIRST_HEALTHY_ANNOTATION);
+    observed.stateful_set.known().and_then(Option::as_ref).is_some_and(noted)
+        || input.service.status.as_ref().is_some_and(InterStepBufferServiceStatus::is_healthy)
+}
+
+/// Goes on watching the servers of a service that nothing is written for at the moment: the verdict, the condition that follows from it, and the
+/// disruption budget, which must not forbid evictions for ever.
+pub(super) fn watch(input: &Input<'_>, observed: &Observed, plan: &mut Plan, status: &mut InterStepBufferServiceStatus) {
+    let Some(verdict) = verdict(input, observed) else { return };
+    status.conditions = status::watched(status, &verdict, was_healthy(input, observed), input.now);
+    plan.actions.extend(budget::released(input, observed, Some(&verdict)));
+    plan.verdict = Some(verdict);
+}
+
+/// A service that is to be left alone (annotation `paused`): nothing is written, but for a disruption budget that would forbid evictions with nobody
+/// left to end that.
+pub fn paused(input: &Input<'_>, observed: &Observed) -> Plan {
+    Plan {
+        actions: budget::released(input, observed, None).into_iter().collect(),
+        verdict: verdict(input, observed),
+        next_look: Some(limits::LOOK_WHILE_HEALTHY),
+        ..Plan::default()
+    }
+}
+
 /// Left alone for now.
-fn obstructed(input: &Input<'_>, obstacle: Obstacle, refused: Option<&str>) -> Plan {
+fn obstructed(input: &Input<'_>, observed: &Observed, obstacle: Obstacle, refused: Option<&str>) -> Plan {
     let (words, quiet) = match obstacle {
         Obstacle::Stop(words) => (words, None),
         Obstacle::ForeignWriter(words, quiet) => (words, Some(quiet)),
     };
     let words = refused.map_or_else(|| words.clone(), |why| format!("{why}; {words}"));
-    let mut plan = stopped(input, Plan::default(), &words);
+    let mut plan = stopped(input, observed, &words);
     if let Some(quiet) = quiet {
         if plan.status.as_ref().map(|status| &status.message) != input.service.status.as_ref().map(|status| &status.message) {
             plan.events.push(Event { type_: EventType::Warning, reason: "ForeignWriter", note: words });
         }
-        plan.next_look = Some(quiet.duration_since(input.now).try_into().unwrap_or(limits::FOREIGN_QUIET));
+        let wait: Duration = quiet.duration_since(input.now).try_into().unwrap_or(limits::FOREIGN_QUIET);
+        plan.next_look = Some(wait.min(limits::LOOK_WHILE_HEALTHY));
     }
     plan
 }
@@ -100,7 +149,7 @@ fn no_valid_spec(input: &Input<'_>, observed: &Observed, refusals: &[String]) ->
         Some(None) => invalid(input, refusals),
         _ => stopped(
             input,
-            Plan::default(),
+            observed,
             &format!("the spec cannot be carried out, and the servers run on as they are: {}", refusals.join("; ")),
         ),
     }
@@ -138,8 +187,8 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     };
     let subject = Subject { service, spec, settings: &made.settings };
     let mut plan = Plan::default();
-    if let Some(words) = material::lost(input, observed) {
-        return stopped(input, plan, &words);
+    if let Some(words) = material::lost(input, observed).or_else(|| ownership::stranger(service, observed)) {
+        return stopped(input, observed, &words);
     }
     if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
         let mut finalizers = service.finalizers().to_vec();
@@ -154,14 +203,14 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     let once_healthy = first.is_some() || served;
     let healthy_now = served || (verdict.quorum_ready() && verdict.meta_leader.is_some());
     let first_healthy = first.or_else(|| healthy_now.then(|| status::whole_second(input.now).to_string()));
-    let notes = [
+    let accepted = [
         (names::ACCEPTED_SPEC_ANNOTATION, json!(effective.spec).to_string()),
-        (names::BASELINE_ANNOTATION, json!(made.baseline).to_string()),
+        (names::ACCEPTED_INSTANCE_ANNOTATION, effective.instance().to_owned()),
     ];
+    let notes = accepted.clone().into_iter().chain([(names::BASELINE_ANNOTATION, json!(made.baseline).to_string())]);
     let missing = live.as_ref().and_then(|live| missing::noted(service.name(), live, observed, input.now));
     let annotations = notes
         .clone()
-        .into_iter()
         .chain(first_healthy.map(|when| (names::FIRST_HEALTHY_ANNOTATION, when)))
         .chain(missing.map(|when| (names::PODS_MISSING_ANNOTATION, when)));
     let stateful_set = jetstream::stateful_set(subject, &made.baseline, annotations);
@@ -171,11 +220,12 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
         plan.events.push(Event { type_: EventType::Normal, reason: "Adopted", note });
     }
     let budget = budget::wanted(&mut plan, input.now, observed, subject, &verdict, once_healthy);
-    children(&mut plan, input.now, observed, material, subject, Built { stateful_set, config_map, budget });
+    children(&mut plan, input.now, observed, material, subject, Built { stateful_set, config_map, budget, accepted });
     if plan.held.is_some() {
         // Half of a service is not made: what is missing here may be what keeps the rest safe.
         plan.actions.clear();
         plan.next_look = Some(limits::LOOK_WHILE_WAITING);
+        plan.verdict = Some(verdict);
         return plan;
     }
 
@@ -201,6 +251,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
         warnings.retain(|words| !words.is_empty());
         (!warnings.is_empty()).then(|| format!("Warning: {}", warnings.join("; ")))
     };
+    let message = message.map(|text| status::bounded(&text));
     if before.message != message
         && let Some(note) = plan.foreign_writers.first().cloned()
     {
@@ -209,11 +260,14 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     let after = InterStepBufferServiceStatus {
         conditions,
         phase: Some(Phase::Running),
-        message: message.map(|text| status::bounded(&text)),
+        message,
         config: Some(status::config(service, spec, made.baseline.stream_config.as_str().to_owned())),
         type_: Some(ServiceType::JetStream.as_str().to_owned()),
         observed_generation: if refusals.is_empty() { service.metadata.generation } else { before.observed_generation },
     };
+    if once_healthy && before != after {
+        plan.events.extend(status::news(&before, &verdict));
+    }
     status::settle(&mut plan, service, after);
     plan.next_look = Some(match (healthy, verdict.level) {
         (true, Level::Healthy) => limits::LOOK_WHILE_HEALTHY,
@@ -281,11 +335,12 @@ fn held(why: &str) -> Plan {
     Plan { held: Some(why.to_owned()), next_look: Some(limits::LOOK_WHILE_WAITING), ..Plan::default() }
 }
 
-/// We must not go on, and only a person can help; what runs goes on running, and its conditions stay.
-fn stopped(input: &Input<'_>, mut plan: Plan, words: &str) -> Plan {
+/// We must not go on, and only a person can help; what runs goes on running, and is watched.
+fn stopped(input: &Input<'_>, observed: &Observed, words: &str) -> Plan {
+    let mut plan = Plan::default();
     let before = input.service.status.clone().unwrap_or_default();
-    let after = InterStepBufferServiceStatus { message: Some(status::bounded(&format!("Stopped: {words}"))), ..before };
-    plan.actions.clear();
+    let mut after = InterStepBufferServiceStatus { message: Some(status::bounded(&format!("Stopped: {words}"))), ..before };
+    watch(input, observed, &mut plan, &mut after);
     status::settle(&mut plan, input.service, after);
     plan.held = Some(words.to_owned());
     plan.next_look = Some(limits::LOOK_WHILE_HEALTHY);

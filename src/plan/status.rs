@@ -7,8 +7,9 @@ use crate::api::{
     BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService,
     InterStepBufferServiceStatus, JetStreamAuth, JetStreamBasicAuth, JetStreamBufferService, JetStreamConfig, Phase, names,
 };
-use crate::health::{Level, Verdict};
+use crate::health::{Level, Reason, Verdict, reasons};
 use crate::limits;
+use crate::observed::Observed;
 
 /// One condition as it should stand.
 pub(super) struct Stand {
@@ -67,6 +68,26 @@ pub(super) fn children(verdict: &Verdict, once_healthy: bool) -> Stand {
     }
     let reason = if verdict.quorum_ready() { "Progressing" } else { "Unavailable" };
     Stand::new(CONDITION_CHILDREN_HEALTHY, "False", reason, words(verdict, Level::Warning))
+}
+
+/// The conditions of a service that nothing is written for at the moment: that of the servers follows the servers all the same, so that no status says
+/// better than they do (law *honest-health*).
+pub(super) fn watched(
+    before: &InterStepBufferServiceStatus,
+    verdict: &Verdict,
+    once_healthy: bool,
+    now: jiff::Timestamp,
+) -> Vec<Condition> {
+    let unseen = verdict.reasons.iter().any(|reason| reason.id == reasons::PODS_UNKNOWN.id);
+    // Of a service of which nothing was said yet, one condition alone would say too little.
+    if unseen || before.condition(CONDITION_CHILDREN_HEALTHY).is_none() {
+        return before.conditions.clone();
+    }
+    let mut conditions: Vec<_> =
+        before.conditions.iter().filter(|condition| condition.type_ != CONDITION_CHILDREN_HEALTHY).cloned().collect();
+    conditions.extend(merged(&before.conditions, vec![children(verdict, once_healthy)], now));
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
 }
 
 /// The reasons of a verdict that are at least this bad, in one line of bounded length.
@@ -146,6 +167,17 @@ fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferSer
     events
 }
 
+/// Events for what the servers say that the status does not say yet, the worst first; while a service comes up there is too much of it to tell.
+pub(super) fn news(before: &InterStepBufferServiceStatus, verdict: &Verdict) -> Vec<Event> {
+    let said = |reason: &Reason| {
+        let words = before.message.iter().chain(before.conditions.iter().map(|condition| &condition.message));
+        // A message that was cut may have said it.
+        words.into_iter().any(|words| words.contains(&reason.message) || words.ends_with('…'))
+    };
+    let new = verdict.reasons.iter().filter(|reason| reason.level >= Level::Warning && !said(reason));
+    new.take(limits::NEWS).map(|reason| Event { type_: EventType::Warning, reason: reason.id, note: reason.message.clone() }).collect()
+}
+
 /// What could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -172,12 +204,16 @@ impl Failure {
 }
 
 /// The status write that says that an object could not be written; `None` where the status says so already. A service that served before goes on
-/// serving: only its message tells (law *refuse-without-harm*).
-pub fn failed(input: &Input<'_>, failure: Failure, message: &str) -> Option<Action> {
+/// serving as long as its servers do: only its message tells (law *refuse-without-harm*).
+pub fn failed(input: &Input<'_>, observed: &Observed, failure: Failure, message: &str) -> Option<Action> {
     let before = input.service.status.clone().unwrap_or_default();
     let mut status = before.clone();
     let message = bounded(message);
-    if !before.is_healthy() {
+    if before.is_healthy() {
+        if let Some(verdict) = super::verdict(input, observed) {
+            status.conditions = watched(&before, &verdict, true, input.now);
+        }
+    } else {
         let mut stands =
             vec![Stand::successful(CONDITION_CONFIGURED), Stand::new(CONDITION_DEPLOYED, "False", failure.reason(), message.clone())];
         if let Some(children) = before.condition(CONDITION_CHILDREN_HEALTHY) {

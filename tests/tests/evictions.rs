@@ -96,3 +96,90 @@ fn what_is_not_known_changes_nothing() {
     simulator.settle();
     assert_eq!(allowed(&simulator), json!(0), "and who lagged a moment ago does so still");
 }
+
+/// A drain must not wait for ever because we wait for something else.
+#[test]
+fn evictions_are_allowed_again_where_nothing_else_is_written() {
+    let held = jiff::SignedDuration::try_from(limits::EVICTIONS_HELD).expect("minutes");
+    let stops: [(&str, fn(&mut Simulator)); 2] = [
+        ("it waits for a person", |simulator| {
+            let set = (ChildKind::StatefulSet, names::stateful_set("default"));
+            simulator.children.get_mut(&set).expect("made")["metadata"]["annotations"][names::ACCEPTED_SPEC_ANNOTATION] = json!("{");
+        }),
+        ("it waits for Pipelines", |simulator| {
+            simulator.pipelines.push(isbsvc::observed::PipelineUse { name: "p".to_owned(), deleting: false });
+            simulator.delete();
+        }),
+    ];
+    for (what, stop) in stops {
+        let lagging = || {
+            let mut simulator = healthy();
+            lag(&mut simulator);
+            simulator.settle();
+            stop(&mut simulator);
+            simulator.settle();
+            assert_eq!(allowed(&simulator), json!(0), "{what}: not before it has caught up");
+            simulator
+        };
+        let mut simulator = lagging();
+        catch_up(&mut simulator);
+        simulator.settle();
+        assert_eq!(allowed(&simulator), json!(1), "{what}: all of them hold everything");
+        let mut simulator = lagging();
+        simulator.now += held;
+        simulator.settle();
+        assert_eq!(allowed(&simulator), json!(1), "{what}: a quarter of an hour is over");
+        assert_eq!(simulator.step().actions, [], "{what}");
+    }
+}
+
+#[test]
+fn evictions_are_allowed_again_before_a_service_is_left_alone() {
+    let mut simulator = healthy();
+    lag(&mut simulator);
+    simulator.settle();
+    let (service, observed) = (simulator.service(), simulator.observed());
+    let input = isbsvc::plan::Input { service: &service, config: &simulator.config, now: simulator.now };
+    let plan = isbsvc::plan::paused(&input, &observed);
+    let [isbsvc::plan::Action::Patch { kind: ChildKind::PodDisruptionBudget, places, .. }] = plan.actions.as_slice() else {
+        unreachable!("one write: {:?}", plan.actions)
+    };
+    assert_eq!((places[0].pointer.as_str(), &places[0].value), ("/spec/maxUnavailable", &Some(json!(1))));
+    assert!(plan.verdict.is_some() && plan.status.is_none(), "it is watched, and nothing is said for it");
+}
+
+#[test]
+fn a_replica_of_a_stream_that_lags_holds_evictions_whatever_the_server_says_of_its_health() {
+    let mut simulator = healthy();
+    let mut leads = server("isbsvc-default-js-0", 3, Some("isbsvc-default-js-0"));
+    let peer = |name: &str, current| isbsvc::observed::Peer { name: name.to_owned(), current, ..isbsvc::observed::Peer::default() };
+    let stream = isbsvc::observed::Stream {
+        name: "pl-simple-cat-0".to_owned(),
+        leader: Some(leads.name.clone()),
+        replicas: 3,
+        peers: vec![peer(LAGGING, false), peer("isbsvc-default-js-2", true)],
+        ..isbsvc::observed::Stream::default()
+    };
+    leads.jetstream.as_mut().expect("it is on").stream_details.push(stream);
+    simulator.servers.insert(leads.name.clone(), Fact::Known(leads.clone()));
+    simulator.settle();
+    assert_eq!(allowed(&simulator), json!(0));
+    leads.jetstream.as_mut().expect("it is on").stream_details[0].peers[0].current = true;
+    simulator.servers.insert(leads.name.clone(), Fact::Known(leads));
+    simulator.settle();
+    assert_eq!(allowed(&simulator), json!(1));
+}
+
+#[test]
+fn a_budget_of_somebody_else_under_our_name_is_left_as_it_is_and_named() {
+    let mut simulator = healthy();
+    let key = (ChildKind::PodDisruptionBudget, names::stateful_set("default"));
+    let theirs = json!({ "metadata": { "name": key.1, "ownerReferences": [{ "apiVersion": "v1", "kind": "Team", "name": "sre", "uid": "u-9" }] },
+        "spec": { "maxUnavailable": 0, "selector": { "matchLabels": { "a": "b" } } } });
+    simulator.put(ChildKind::PodDisruptionBudget, theirs);
+    let before = simulator.children[&key].clone();
+    simulator.settle();
+    assert_eq!(simulator.children[&key], before);
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").contains("belongs to Team sre"));
+}

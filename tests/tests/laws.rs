@@ -60,6 +60,69 @@ fn a_lost_encryption_key_stops_us_with_words() {
     let after = simulator.service().status.expect("a status");
     assert_eq!(after.conditions, before.conditions, "the servers still serve");
     assert!(after.message.is_some_and(|message| message.contains("put the Secret back")));
+    // Law honest-health: what we may not write to is watched all the same.
+    for ordinal in 0..2 {
+        simulator.pods.insert(names::pod("default", ordinal), false);
+    }
+    let plan = simulator.settle();
+    let after = simulator.service().status.expect("a status");
+    assert!(!after.is_healthy() && plan.verdict.is_some_and(|verdict| verdict.level == Level::Critical), "{after:?}");
+}
+
+#[test]
+fn law_refuse_without_harm_what_was_accepted_is_known_without_stateful_set_and_config_map() {
+    let mut simulator = healthy(&three());
+    simulator.claim();
+    for at in [(ChildKind::StatefulSet, names::stateful_set("default")), (ChildKind::ConfigMap, names::config_map("default"))] {
+        simulator.children.remove(&at);
+    }
+    simulator.pods.clear();
+    simulator.edit_spec("/jetstream/encryption", json!(true));
+    simulator.settle();
+    let message = simulator.service().status.expect("a status").message.expect("words");
+    assert!(message.contains("encryption-toggle"), "the volumes still hold what was stored: {message}");
+    let text = simulator.children[&(ChildKind::ConfigMap, names::config_map("default"))]["data"][names::CONFIG_KEY].clone();
+    assert!(!text.as_str().unwrap_or_default().contains("key:"), "law drift-is-repaired, by the accepted spec: {text}");
+}
+
+#[test]
+fn law_refuse_without_harm_the_instance_of_a_live_service_does_not_change() {
+    let mut simulator = healthy(&three());
+    let good = simulator.children.clone();
+    simulator.object["metadata"]["annotations"] = json!({ names::INSTANCE_ANNOTATION: "blue" });
+    simulator.settle();
+    let status = simulator.service().status.expect("a status");
+    assert!(status.is_healthy() && status.message.expect("words").contains("instance-change"));
+    assert_eq!(simulator.children, good);
+    let live = simulator.children.get_mut(&(ChildKind::StatefulSet, names::stateful_set("default"))).expect("made");
+    live["spec"]["replicas"] = json!(0);
+    simulator.settle();
+    let set = &simulator.children[&(ChildKind::StatefulSet, names::stateful_set("default"))];
+    assert_eq!(set["spec"]["replicas"], json!(3), "law drift-is-repaired goes on");
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_never_written_over() {
+    let theirs = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u-2" }]);
+    for (kind, name) in [
+        (ChildKind::StatefulSet, names::stateful_set("default")),
+        (ChildKind::Service, names::service("default")),
+        (ChildKind::ConfigMap, names::config_map("default")),
+        (ChildKind::Secret, names::server_secret("default")),
+    ] {
+        let mut simulator = Simulator::new(&three());
+        simulator.put(kind, json!({ "metadata": { "name": name, "ownerReferences": theirs }, "spec": { "template": {} } }));
+        let before = simulator.children.clone();
+        let plan = simulator.settle();
+        assert!(plan.held.is_some_and(|why| why.contains(&name)), "{kind:?}");
+        assert_eq!(simulator.children, before, "{kind:?}: and nothing half made beside it");
+        // It keeps the service from being made, and not from being deleted.
+        simulator.object["metadata"]["finalizers"] = json!([names::FINALIZER]);
+        simulator.delete();
+        simulator.settle();
+        assert!(!simulator.exists());
+        assert_eq!(simulator.children, before, "{kind:?}");
+    }
 }
 
 #[test]

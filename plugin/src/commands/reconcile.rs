@@ -110,8 +110,9 @@ impl Reconcile {
     async fn write(&self, session: &Session, name: &str, config: &ControllerConfig, mut held: Held) -> Outcome {
         session.stands("what was written so far stands, and the Lease lapses by itself; run the command again to go on");
         let reach = Some(Reach::PortForward(session.client.clone()));
+        let permit = held.permit();
         let outcome = tokio::select! {
-            outcome = Box::pin(apply::reconcile_once(&session.client, &session.namespace, name, config, reach)) => outcome.map_err(|error| {
+            outcome = Box::pin(apply::reconcile_once(&session.client, &permit, &session.namespace, name, config, reach)) => outcome.map_err(|error| {
                 Failure::no_answer(format!("{error}; what was written before stands, run the command again to go on"))
             }),
             lost = held.keep() => Err(Failure::no_answer(format!("{lost}; what was written before stands"))),

@@ -39,7 +39,7 @@ async fn a_patch_sets_and_removes_single_places_of_the_object_that_was_seen() {
         Place { pointer: "/metadata/ownerReferences".to_owned(), value: None },
     ];
     let patch = Action::Patch { kind: ChildKind::Secret, name: "s".to_owned(), places, precondition: seen() };
-    execute(&client, &service(), &plan(vec![patch])).await.unwrap();
+    execute(&client, &Permit::alone(), &service(), &plan(vec![patch])).await.unwrap();
     assert_eq!(lines(&log), ["PATCH /api/v1/namespaces/pl/secrets/s?&fieldManager=isbsvc-controller"]);
     assert_eq!(
         log.lock().unwrap()[0].body,
@@ -62,7 +62,7 @@ async fn every_action_is_one_request_in_order() {
         Action::Delete { kind: ChildKind::PersistentVolumeClaim, name: "c".to_owned(), precondition: seen() },
         Action::ApplyStatus { status: json!({ "phase": "Running" }) },
     ];
-    let outcome = execute(&client, &service(), &plan(actions)).await.unwrap();
+    let outcome = execute(&client, &Permit::alone(), &service(), &plan(actions)).await.unwrap();
     assert_eq!(
         outcome.carried.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
@@ -107,7 +107,7 @@ async fn every_action_is_one_request_in_order() {
 #[tokio::test]
 async fn the_first_failure_stops_the_rest() {
     let (client, log) = api_server(|_| failure(409, "AlreadyExists", "secrets \"s\" already exists"));
-    let error = execute(&client, &service(), &plan(vec![create(), apply(seen())])).await.unwrap_err();
+    let error = execute(&client, &Permit::alone(), &service(), &plan(vec![create(), apply(seen())])).await.unwrap_err();
     assert!(error.is_conflict());
     assert_eq!(error.to_string(), "create Secret pl/s: secrets \"s\" already exists");
     assert_eq!(log.lock().unwrap().len(), 1);
@@ -116,7 +116,7 @@ async fn the_first_failure_stops_the_rest() {
 #[tokio::test]
 async fn law_secret_silence_the_api_servers_words_about_a_secret_are_kept_back() {
     let (client, _) = api_server(|_| failure(422, "Invalid", "Secret \"s\" is invalid: data: Invalid value: \"hunter2\""));
-    let error = execute(&client, &service(), &plan(vec![create()])).await.unwrap_err();
+    let error = execute(&client, &Permit::alone(), &service(), &plan(vec![create()])).await.unwrap_err();
     assert_eq!(error.to_string(), "create Secret pl/s: the API server answered 422 Invalid");
     assert_eq!(error.category(), "refused");
 }
@@ -125,7 +125,7 @@ async fn law_secret_silence_the_api_servers_words_about_a_secret_are_kept_back()
 async fn what_is_gone_already_is_deleted() {
     let (client, _) = api_server(|_| failure(404, "NotFound", "not found"));
     let delete = Action::Delete { kind: ChildKind::StatefulSet, name: "s".to_owned(), precondition: seen() };
-    assert_eq!(execute(&client, &service(), &plan(vec![delete])).await.unwrap().carried[0].verb, Verb::Deleted);
+    assert_eq!(execute(&client, &Permit::alone(), &service(), &plan(vec![delete])).await.unwrap().carried[0].verb, Verb::Deleted);
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_service_that_changed_or_is_gone_is_looked_at_again() {
     let status = || Action::ApplyStatus { status: json!({}) };
     for (code, action) in [(422, finalizers()), (404, finalizers()), (409, finalizers()), (404, status()), (409, apply(seen()))] {
         let (client, _) = api_server(move |_| failure(code, "", "no"));
-        let error = execute(&client, &service(), &plan(vec![action.clone()])).await.unwrap_err();
+        let error = execute(&client, &Permit::alone(), &service(), &plan(vec![action.clone()])).await.unwrap_err();
         assert!(error.is_conflict(), "{code} {action:?}: {error:?}");
     }
 }
@@ -143,7 +143,7 @@ async fn a_service_that_changed_or_is_gone_is_looked_at_again() {
 async fn failures_have_their_categories() {
     for (code, category) in [(403, "forbidden"), (422, "refused"), (429, "overloaded"), (500, "unreachable"), (504, "timeout")] {
         let (client, _) = api_server(move |_| failure(code, "", "no"));
-        let error = execute(&client, &service(), &plan(vec![apply(Precondition::default())])).await.unwrap_err();
+        let error = execute(&client, &Permit::alone(), &service(), &plan(vec![apply(Precondition::default())])).await.unwrap_err();
         assert_eq!(error.category(), category, "{code}");
     }
 }
@@ -151,6 +151,15 @@ async fn failures_have_their_categories() {
 #[tokio::test]
 async fn a_plan_without_actions_asks_nothing() {
     let (client, log) = api_server(|_| (200, json!({})));
-    assert_eq!(execute(&client, &service(), &Plan::default()).await.unwrap(), Outcome::default());
+    assert_eq!(execute(&client, &Permit::alone(), &service(), &Plan::default()).await.unwrap(), Outcome::default());
     assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_once_the_lease_has_run_out() {
+    let held = crate::apply::lease::record::Record::default().lease("one").take().await.unwrap();
+    tokio::time::advance(limits::LEASE_DEADLINE).await;
+    let (client, log) = api_server(|_| (200, json!({})));
+    let error = execute(&client, &held.permit(), &service(), &plan(vec![create()])).await.unwrap_err();
+    assert_eq!((error.category(), log.lock().unwrap().len()), ("lapsed", 0));
 }

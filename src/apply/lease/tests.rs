@@ -28,6 +28,52 @@ async fn one_that_was_released_is_free_at_once() {
     assert_eq!(record.holder(), "two");
 }
 
+/// A Lease whose holder's clock is an hour behind ours.
+fn ahead(record: &Record) -> Lease {
+    let record = record.clone();
+    let (client, _) = api_server(move |asked| {
+        let (code, mut answer) = record.answer(asked);
+        if asked.method == "GET" {
+            answer["spec"]["renewTime"] = json!(MicroTime(Timestamp::now() - SignedDuration::from_hours(1)));
+        }
+        (code, answer)
+    });
+    Lease::new(client, "numaflow-system", "", "two")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_takes_it_from_nobody() {
+    let record = Record::default();
+    let mut one = record.lease("one").take().await.unwrap();
+    let two = ahead(&record);
+    tokio::select! {
+        lost = one.keep() => unreachable!("{lost}"),
+        taken = two.take() => assert!(matches!(taken, Err(LeaseError::HeldBy { .. })), "it is renewed"),
+    }
+    assert_eq!(record.holder(), "one");
+    drop(one);
+    let begun = Instant::now();
+    two.take().await.unwrap();
+    assert!(begun.elapsed() >= limits::LEASE_TERM, "{:?}", begun.elapsed());
+    assert_eq!(record.holder(), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_begun_only_while_the_lease_holds() {
+    let record = Record::default();
+    let mut held = record.lease("one").take().await.unwrap();
+    let permit = held.permit();
+    let _ = timeout(Duration::from_secs(30), held.keep()).await;
+    assert!(permit.holds(), "it was renewed");
+    // The process stands still, and goes on when another one may have taken it.
+    tokio::time::advance(limits::LEASE_DEADLINE).await;
+    assert!(!permit.holds());
+    let held = record.lease("one").take().await.unwrap();
+    let permit = held.permit();
+    held.release().await.unwrap();
+    assert!(!permit.holds() && Permit::alone().holds());
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_takes_it_a_term_after_the_holder_fell_silent() {
     let record = Record::default();

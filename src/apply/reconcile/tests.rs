@@ -33,7 +33,7 @@ fn writes(log: &Log) -> Vec<(String, Value)> {
 async fn a_service_that_cannot_be_read_is_told_so_in_its_status() {
     let (client, log) = unreadable(json!({}));
     let config = ControllerConfig::built_in();
-    let (look, outcome) = Box::pin(reconcile_once(&client, "pl", "default", &config, None)).await.unwrap();
+    let (look, outcome) = Box::pin(reconcile_once(&client, &Permit::alone(), "pl", "default", &config, None)).await.unwrap();
     assert_eq!(outcome.carried.len(), 1);
     let condition = look.plan.status.as_ref().and_then(|status| status.condition(CONDITION_CONFIGURED)).unwrap().clone();
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "InvalidSpec"));
@@ -50,7 +50,7 @@ async fn a_service_that_cannot_be_read_can_be_deleted() {
     let (client, log) =
         unreadable(json!({ "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [names::FINALIZER, "example.org/other"] }));
     let config = ControllerConfig::built_in();
-    Box::pin(reconcile_once(&client, "pl", "default", &config, None)).await.unwrap();
+    Box::pin(reconcile_once(&client, &Permit::alone(), "pl", "default", &config, None)).await.unwrap();
     let writes = writes(&log);
     let [(_, body)] = writes.as_slice() else { unreachable!("one write: {writes:?}") };
     assert_eq!(body[2], json!({ "op": "add", "path": "/metadata/finalizers", "value": ["example.org/other"] }));

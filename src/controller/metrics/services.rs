@@ -61,11 +61,6 @@ impl Services {
         self.lock().insert(key.clone(), snapshot);
     }
 
-    /// What is known before the first look that came to something.
-    pub fn set_where_unknown(&self, key: &Key, snapshot: impl FnOnce() -> Snapshot) {
-        self.lock().entry(key.clone()).or_insert_with(snapshot);
-    }
-
     /// The service is gone, or another controller's.
     pub fn forget(&self, key: &Key) {
         self.lock().remove(key);

@@ -77,6 +77,7 @@ impl Namespace {
         let reconciler = Reconciler {
             events: Events::new(client.clone(), "host_1".to_owned(), Arc::clone(&metrics)),
             client,
+            permit: Permit::alone(),
             stores,
             definition: Definition::default(),
             config: watch::channel(Arc::new(ControllerConfig::built_in())).1,

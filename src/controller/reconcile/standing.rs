@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::Memory;
-use crate::servers;
+use crate::{limits, servers};
 
 /// What of a pod makes its server worth asking anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,12 @@ pub(super) fn askable(pods: &[Pod]) -> BTreeMap<String, Standing> {
 /// one of our own status, is looked at with what they said last: numbers that always move would otherwise keep us writing.
 pub(super) fn must_ask(memory: &Memory, askable: &BTreeMap<String, Standing>, now: Instant) -> bool {
     memory.asked != *askable || (!askable.is_empty() && memory.ask_at.is_none_or(|at| now >= at))
+}
+
+/// Whether each stream and consumer is asked after as well, which costs a server with thousands of them more: as long as something is not well, so that
+/// a replica that has yet to catch up is seen until it has; and otherwise every [`limits::LOOK_AT_STREAMS`].
+pub(super) fn ask_streams(memory: &Memory, now: Instant) -> bool {
+    !memory.well || memory.streams_asked_at.is_none_or(|at| now >= at + limits::LOOK_AT_STREAMS)
 }
 
 #[cfg(test)]
@@ -75,6 +81,16 @@ mod tests {
         let now = Instant::now();
         assert!(must_ask(&Memory::default(), &pods(&[("p-0", "u-1", false)]), now));
         assert!(!must_ask(&Memory::default(), &pods(&[]), now));
+    }
+
+    #[test]
+    fn streams_are_asked_after_while_something_is_not_well_and_else_now_and_then() {
+        let now = Instant::now();
+        assert!(ask_streams(&Memory::default(), now), "nothing is known yet");
+        let well = Memory { well: true, streams_asked_at: Some(now), ..Memory::default() };
+        assert!(!ask_streams(&well, now + Duration::from_secs(30)));
+        assert!(ask_streams(&well, now + limits::LOOK_AT_STREAMS));
+        assert!(ask_streams(&Memory { well: false, ..well }, now), "until all of it is well");
     }
 
     #[test]

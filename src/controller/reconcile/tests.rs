@@ -278,3 +278,53 @@ async fn a_service_of_another_instance_is_none_of_ours() {
     assert!(matches!(namespace.look().await, Ended::Done { result: "other-instance", .. }));
     assert_eq!(namespace.requests(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_paused_and_deleted_is_taken_down() {
+    let mut namespace = made(&three()).await;
+    namespace.edit(names::PLURAL, "default", |service| service["metadata"]["annotations"] = json!({ names::PAUSED_ANNOTATION: "true" }));
+    namespace.look().await;
+    namespace.edit(names::PLURAL, "default", |service| service["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    for _ in 0..20 {
+        namespace.look().await;
+    }
+    assert!(namespace.get(names::PLURAL, "default").is_none(), "{:?}", namespace.writes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_accepted_a_service_goes_on_looking_after_it() {
+    let mut namespace = made(&three()).await;
+    namespace.edit(names::PLURAL, "default", |service| service["metadata"]["annotations"] = json!({ names::INSTANCE_ANNOTATION: "blue" }));
+    namespace.edit("statefulsets", SET, |set| set["spec"]["replicas"] = json!(0));
+    namespace.settle().await;
+    assert_eq!(namespace.get("statefulsets", SET).unwrap()["spec"]["replicas"], 3);
+    assert!(namespace.message().contains("instance-change"), "{}", namespace.message());
+    // The controller of that name leaves it alone, and says so.
+    namespace.reconciler.instance = "blue".to_owned();
+    let before = namespace.requests();
+    for _ in 0..3 {
+        assert!(matches!(namespace.look().await, Ended::Done { result: "other-instance", .. }));
+    }
+    assert_eq!(namespace.requests() - before, 1, "one event");
+    assert!(namespace.events().iter().any(|(reason, _)| reason == "OtherInstance"), "{:?}", namespace.events());
+}
+
+/// Law honest-health: a service that cannot be written to is watched all the same.
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_write_fails_is_no_better_than_its_pods() {
+    let mut namespace = made(&three()).await;
+    let conditions = ["ChildrenResourcesHealthy", "Configured", "Deployed"]
+        .map(|type_| json!({ "type": type_, "status": "True", "reason": "Successful", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" }));
+    let healthy = json!({ "phase": "Running", "type": "jetstream", "observedGeneration": 1, "conditions": conditions });
+    namespace.edit(names::PLURAL, "default", |service| service["status"] = healthy);
+    namespace.edit("statefulsets", SET, |set| set["spec"]["replicas"] = json!(0));
+    namespace.refusals.lock().unwrap().push(("PATCH /apis/apps/v1/namespaces/pl/statefulsets", 403));
+    for _ in 0..3 {
+        namespace.look().await;
+    }
+    let status = namespace.service()["status"].clone();
+    assert!(status["message"].as_str().unwrap().starts_with("JetStreamStatefulSetFailed"), "{status}");
+    assert_eq!(status["conditions"][0]["status"], "False", "no pod is there: {status}");
+    let text = namespace.reconciler.metrics.text();
+    assert!(text.contains("controller_isbsvc_health{ns=\"pl\",isbsvc=\"default\"} 0.0\n"), "{text}");
+}

@@ -77,12 +77,13 @@ pub(in crate::plan) fn needs(server: Option<&Secret>, client: Option<&Secret>) -
 }
 
 /// The writes that complete the two Secrets: each that is not there is made, and one that is gets the keys that it lacks, and nothing else (law
-/// *keys-live-once*). `None` where something was not drawn that [`needs`] asks for.
+/// *keys-live-once*). The servers' one carries the annotations `accepted`. `None` where something was not drawn that [`needs`] asks for.
 pub(in crate::plan) fn secrets(
     subject: Subject<'_>,
     server: Option<&Secret>,
     client: Option<&Secret>,
     material: &Material,
+    accepted: &[(&'static str, String)],
 ) -> Option<Vec<Action>> {
     let credentials = match Credentials::found(server, client) {
         Some(found) => found,
@@ -100,22 +101,23 @@ pub(in crate::plan) fn secrets(
         }
     }
     let mut actions = Vec::new();
-    actions.extend(write(subject, &names::server_secret(subject.name()), server, data));
+    actions.extend(write(subject, &names::server_secret(subject.name()), server, data, accepted));
     let mut data = Data::new();
     for (key, value) in [(names::CLIENT_USER_KEY, &credentials.user), (names::CLIENT_PASSWORD_KEY, &credentials.password)] {
         if !present(client, key) {
             put(&mut data, key, value);
         }
     }
-    actions.extend(write(subject, &names::client_secret(subject.name()), client, data));
+    actions.extend(write(subject, &names::client_secret(subject.name()), client, data, &[]));
     Some(actions)
 }
 
 type Data = serde_json::Map<String, Value>;
 
 /// The write that a Secret needs. Server-side apply would take away the keys that it does not name, so keys are added one by one.
-fn write(subject: Subject<'_>, name: &str, live: Option<&Secret>, data: Data) -> Option<Action> {
-    let object = metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }));
+fn write(subject: Subject<'_>, name: &str, live: Option<&Secret>, data: Data, annotations: &[(&'static str, String)]) -> Option<Action> {
+    let mut object = metadata::object(subject, ChildKind::Secret, name, json!({ "type": "Opaque", "data": data }));
+    metadata::annotate(&mut object, annotations.iter().cloned());
     let Some(live) = live else { return Some(Action::Create { kind: ChildKind::Secret, name: name.to_owned(), object }) };
     let mut places = Vec::new();
     if live.data.is_none() && !data.is_empty() {
@@ -128,6 +130,17 @@ fn write(subject: Subject<'_>, name: &str, live: Option<&Secret>, data: Data) ->
         if !compare::differences(wanted, &json!(live.metadata)[field]).is_empty() {
             places.push(Place { pointer: format!("/metadata/{field}"), value: Some(wanted.clone()) });
         }
+    }
+    let found = live.metadata.annotations.as_ref();
+    let differing = annotations.iter().filter(|(key, value)| found.and_then(|found| found.get(*key)) != Some(value));
+    if found.is_none() && !annotations.is_empty() {
+        places.push(Place { pointer: "/metadata/annotations".to_owned(), value: Some(object["metadata"]["annotations"].clone()) });
+    } else {
+        // Those of others stay.
+        places.extend(differing.map(|(key, value)| Place {
+            pointer: format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1")),
+            value: Some(json!(value)),
+        }));
     }
     (!places.is_empty()).then(|| Action::Patch {
         kind: ChildKind::Secret,
