@@ -127,7 +127,7 @@ fn the_rest(spec: &mut JetStreamBufferService, template: &Value, beside: &Beside
 fn settings(config: &str) -> String {
     let keys = ["max_payload", "max_memory_store", "max_file_store"];
     let lines = config.lines().map(str::trim).filter(|line| keys.iter().any(|key| line.starts_with(key)));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn container_template(asked: &mut Option<ContainerTemplate>, live: &Value) {
