@@ -22,9 +22,9 @@ use crate::services;
 /// Where the controller configuration is.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigSource {
-    /// Namespace of the controller, where its configuration is
-    #[arg(long, value_name = "NAMESPACE", default_value = "numaflow-system")]
-    pub controller_namespace: String,
+    /// Namespace of the controller, where its configuration and its Lease are [default: numaflow-system]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub controller_namespace: Option<String>,
     /// Controller configuration from a file (controller-config.yaml, or its ConfigMap) instead of the cluster's
     #[arg(long, value_name = "FILE")]
     pub controller_config: Option<PathBuf>,
@@ -85,7 +85,25 @@ pub enum TextFormat {
     Yaml,
 }
 
+/// Namespace of the controller where none is named.
+pub const CONTROLLER_NAMESPACE: &str = "numaflow-system";
+
 impl ConfigSource {
+    /// Namespace of the controller.
+    pub fn namespace(&self) -> &str {
+        self.controller_namespace.as_deref().unwrap_or(CONTROLLER_NAMESPACE)
+    }
+
+    /// Refuses a namespace beside a file: who needs no more than the configuration would not look there.
+    pub fn one_source(&self) -> Result<(), Failure> {
+        if self.controller_namespace.is_some() && self.controller_config.is_some() {
+            return Err(Failure::no_answer(
+                "--controller-namespace and --controller-config exclude each other: the configuration is in the one or in the other",
+            ));
+        }
+        Ok(())
+    }
+
     /// The configuration from the file that was named; `None` where none was.
     pub fn from_file(&self) -> Result<Option<ControllerConfig>, Failure> {
         let Some(path) = &self.controller_config else { return Ok(None) };
@@ -100,7 +118,7 @@ impl ConfigSource {
     async fn settle(&self, from_file: Option<ControllerConfig>, session: &Session) -> Result<ControllerConfig, Failure> {
         match from_file {
             Some(config) => Ok(config),
-            None => services::controller_config(session, &self.controller_namespace).await,
+            None => services::controller_config(session, self.namespace()).await,
         }
     }
 }

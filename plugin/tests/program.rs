@@ -5,13 +5,15 @@
 
 #[path = "program/api_server.rs"]
 mod api_server;
+#[path = "program/reconcile.rs"]
+mod reconcile;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use api_server::{Answer, ApiServer, Asked, cluster, failure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-isbsvc"));
@@ -381,22 +383,4 @@ fn law_no_surprise_what_was_done_is_said() {
         .collect();
     let said = lines + &text(&output.stderr);
     assert!(drawn.len() > 5 && drawn.iter().all(|value| !said.contains(value.as_str())));
-}
-
-#[test]
-fn a_controller_that_holds_the_lease_is_left_alone() {
-    let server = ApiServer::start(|asked| {
-        if !asked.path.contains("/leases/") {
-            return cluster(asked);
-        }
-        let now = jiff::Timestamp::now().to_string();
-        let spec = json!({ "holderIdentity": "isbsvc-controller-0", "leaseDurationSeconds": 15, "renewTime": now, "acquireTime": now });
-        let lease: Value = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "isbsvc-controller-lock", "resourceVersion": "1" }, "spec": spec });
-        Answer::Json(200, lease)
-    });
-    let output = ask(&server, &["reconcile", "--yes"]);
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    assert!(said.contains("is held by \"isbsvc-controller-0\"") && said.contains("--force"), "{said}");
-    assert_eq!(server.writes(), []);
 }

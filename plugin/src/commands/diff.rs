@@ -1,6 +1,7 @@
 //! What reconciliation would change.
 
 use clap::Args;
+use isbsvc::api::{InterStepBufferService, names};
 use isbsvc::apply::{self, Look, Secrets};
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::plan::Action;
@@ -48,6 +49,9 @@ impl Diff {
         let found = services::find(session, self.name.as_deref()).await?;
         let config = self.config.settle(config, session).await?;
         let Look { service, observed, mut plan } = prepare(session, &found, &config).await?;
+        for why in [foreign(&found.service, &config), paused(&found.service)].into_iter().flatten() {
+            warn(&why);
+        }
         if !self.status {
             plan.actions.retain(|action| !matches!(action, Action::ApplyStatus { .. }));
         }
@@ -72,14 +76,28 @@ impl Diff {
 }
 
 /// Plans one reconciliation, with words in place of what would be drawn.
+/// Why the service is none of the controller's whose configuration this is.
+pub(super) fn foreign(service: &InterStepBufferService, config: &ControllerConfig) -> Option<String> {
+    (service.instance() != config.instance).then(|| {
+        format!(
+            "the service belongs to the controller {}, and the controller configuration is that of {}",
+            instance(service.instance()),
+            instance(&config.instance)
+        )
+    })
+}
+
+fn instance(name: &str) -> String {
+    if name.is_empty() { "without an instance name".to_owned() } else { format!("instance {name:?}") }
+}
+
+/// Why no controller would write. Deletion was asked for later than the pause, and goes through it.
+pub(super) fn paused(service: &InterStepBufferService) -> Option<String> {
+    let paused = services::is_paused(service) && service.metadata.deletion_timestamp.is_none();
+    paused.then(|| format!("the service is paused (annotation {}): no controller writes until it is removed", names::PAUSED_ANNOTATION))
+}
+
 pub(super) async fn prepare(session: &Session, found: &Found, config: &ControllerConfig) -> Result<Look, Failure> {
-    if config.instance != found.service.instance() {
-        warn(&format!(
-            "the service belongs to the controller instance {:?}, and the controller configuration is that of {:?}",
-            found.service.instance(),
-            config.instance
-        ));
-    }
     let reach = Some(Reach::PortForward(session.client.clone()));
     let look = Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), config, reach, Secrets::Placeholders)).await;
     let look = look.map_err(|error| Failure::no_answer(error.to_string()))?;

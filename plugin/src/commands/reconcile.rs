@@ -3,18 +3,19 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
+use isbsvc::api::names;
 use isbsvc::apply::lease::{Held, Lease, LeaseError};
 use isbsvc::apply::{self, Look};
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::servers::Reach;
 
 use super::ConfigSource;
-use super::diff::prepare;
+use super::diff::{foreign, paused, prepare};
 use crate::connection::{Connection, Session};
 use crate::exit::{Code, Failure, Outcome};
 use crate::model::difference::Difference;
 use crate::render;
-use crate::services;
+use crate::services::{self, Found};
 use crate::terminal::{clean, note, print, say};
 
 /// Flags of `reconcile`.
@@ -24,7 +25,7 @@ use crate::terminal::{clean, note, print, say};
   kubectl isbsvc reconcile prod -n pipelines
   kubectl isbsvc reconcile --yes --force        take the lease from a controller that does not answer any more
 
-It writes as the controller does, and only while no controller holds the lease.
+It writes as the controller does, and only while no controller holds the lease; a service of another instance, or a paused one, it leaves alone.
 Exit codes: 0 done (or nothing to do), 1 not done (also while a controller holds the lease), 130 interrupted.")]
 pub struct Reconcile {
     /// Name of the service [default: default]
@@ -55,7 +56,12 @@ impl Reconcile {
         let name = self.name.as_deref().unwrap_or(services::DEFAULT_NAME);
         let found = services::find(session, Some(name)).await?;
         let config = self.config.settle(config, session).await?;
+        self.may_write(session, &found, &config)?;
         let Look { service, observed, plan } = prepare(session, &found, &config).await?;
+        if let Some(why) = observed.pods.unknown() {
+            // No pod that is seen would be written down as no server that is ready, which keeps every pipeline from the service.
+            return Err(Failure::no_answer(format!("how the servers are cannot be told, and nothing is written without that: {why}")));
+        }
         let difference = Difference::new(&service, &observed, &plan, jiff::Timestamp::now());
         let outline = render::difference::outline(&difference, colours);
         if let Some(why) = &plan.held {
@@ -74,11 +80,30 @@ impl Reconcile {
         if !self.yes && !confirmed(&format!("Write {} changes to {}/{name}?", plan.actions.len(), session.namespace)).await? {
             return Err(Failure::no_answer("not confirmed; nothing was written"));
         }
-        let lease = Lease::new(session.client.clone(), &self.config.controller_namespace, &config.instance, identity());
+        let lease = Lease::new(session.client.clone(), self.config.namespace(), &config.instance, identity());
         let held = self.take(session, &lease).await?;
         let written = Box::pin(self.write(session, name, &config, held)).await;
         session.stands("what was written stands");
         written
+    }
+
+    /// Refuses what the controller would leave alone as well: another instance's services, whose Lease is another one, and paused ones.
+    fn may_write(&self, session: &Session, found: &Found, config: &ControllerConfig) -> Result<(), Failure> {
+        let (name, namespace) = (found.service.name(), &session.namespace);
+        if let Some(why) = foreign(&found.service, config) {
+            return Err(Failure::no_answer(format!(
+                "{why}, which holds another Lease; name the namespace of the service's own controller with --controller-namespace (now {:?}), or \
+                 its configuration with --controller-config as well",
+                self.config.namespace()
+            )));
+        }
+        match paused(&found.service) {
+            Some(why) => Err(Failure::no_answer(format!(
+                "{why}; remove it first: kubectl annotate isbsvc {name} -n {namespace} {}-",
+                names::PAUSED_ANNOTATION
+            ))),
+            None => Ok(()),
+        }
     }
 
     async fn take(&self, session: &Session, lease: &Lease) -> Result<Held, Failure> {
@@ -102,7 +127,7 @@ impl Reconcile {
     fn lease_failure(&self, error: &LeaseError) -> Failure {
         Failure::no_answer(format!(
             "{error}; nothing was written (the namespace of the controller is chosen by --controller-namespace {})",
-            self.config.controller_namespace
+            self.config.namespace()
         ))
     }
 
@@ -111,10 +136,15 @@ impl Reconcile {
         session.stands("what was written so far stands, and the Lease lapses by itself; run the command again to go on");
         let reach = Some(Reach::PortForward(session.client.clone()));
         let permit = held.permit();
+        let work = async {
+            // Between the plan and the answer of whoever was asked, somebody may have paused it.
+            self.may_write(session, &services::find(session, Some(name)).await?, config)?;
+            Box::pin(apply::reconcile_once(&session.client, &permit, &session.namespace, name, config, reach))
+                .await
+                .map_err(|error| Failure::no_answer(format!("{error}; what was written before stands, run the command again to go on")))
+        };
         let outcome = tokio::select! {
-            outcome = Box::pin(apply::reconcile_once(&session.client, &permit, &session.namespace, name, config, reach)) => outcome.map_err(|error| {
-                Failure::no_answer(format!("{error}; what was written before stands, run the command again to go on"))
-            }),
+            outcome = Box::pin(work) => outcome,
             lost = held.keep() => Err(Failure::no_answer(format!("{lost}; what was written before stands"))),
         };
         if let Err(error) = held.release().await {

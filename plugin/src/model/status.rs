@@ -154,12 +154,7 @@ pub(super) fn summary(service: &InterStepBufferService, observed: &Observed, ver
             storage_class: persistence.storage_class_name.clone(),
         }),
         instance: Some(service.instance().to_owned()).filter(|instance| !instance.is_empty()),
-        paused: service
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(names::PAUSED_ANNOTATION))
-            .is_some_and(|value| value == "true"),
+        paused: crate::services::is_paused(service),
         created_at: service.metadata.creation_timestamp.as_ref().map(|time| time.0),
         deleting_since: service.metadata.deletion_timestamp.as_ref().map(|time| time.0),
     }
