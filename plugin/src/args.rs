@@ -32,7 +32,7 @@ const AFTER_HELP: &str = "Examples:
   kubectl isbsvc list -A
 
 Exit codes: 0 fine, 1 could not answer, 2 answered and not as it should be, 124 timeout, 130 interrupted.
-Every connection flag of kubectl is listed by --help of a command.";
+kubectl's connection flags are listed by --help of a command.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -59,6 +59,14 @@ pub enum Command {
     /// Candidates for the word under the cursor, for kubectl's completion.
     #[command(name = "__complete", hide = true, disable_help_flag = true)]
     Complete(completion::Complete),
+}
+
+/// Reads `KEY=VALUE`; the value may be empty.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
 }
 
 /// The command line's definition, with the name that the program was called by.
@@ -132,59 +140,101 @@ mod tests {
         }
     }
 
+    /// Flags of `kubectl options` (1.36) that choose a cluster, a login, or how both are dealt with.
+    const OF_KUBECTL: [&str; 20] = [
+        "as",
+        "as-group",
+        "as-uid",
+        "as-user-extra",
+        "certificate-authority",
+        "client-certificate",
+        "client-key",
+        "cluster",
+        "context",
+        "insecure-skip-tls-verify",
+        "kubeconfig",
+        "namespace",
+        "password",
+        "request-timeout",
+        "server",
+        "tls-server-name",
+        "token",
+        "user",
+        "username",
+        "v",
+    ];
+    /// The rest of `kubectl options`, which would do nothing here: a flag that is taken and does nothing is worse than none.
+    const NOT_TAKEN: [&str; 9] = [
+        "cache-dir",
+        "disable-compression",
+        "kuberc",
+        "log-flush-frequency",
+        "match-server-version",
+        "profile",
+        "profile-output",
+        "vmodule",
+        "warnings-as-errors",
+    ];
+
     #[test]
-    fn every_connection_flag_of_kubectl_holds_everywhere() {
-        let flags = [
+    fn every_connection_flag_of_kubectl_that_means_something_here_holds_everywhere() {
+        let value = |flag: &str| match flag {
+            "insecure-skip-tls-verify" => None,
+            "as-user-extra" => Some("scopes=view"),
+            "request-timeout" => Some("5s"),
+            "v" => Some("6"),
+            _ => Some("x"),
+        };
+        let flags: Vec<_> =
+            OF_KUBECTL.iter().flat_map(|flag| std::iter::once(format!("--{flag}")).chain(value(flag).map(Into::into))).collect();
+        let flags = || flags.iter().cloned();
+        for command in ["create", "list", "status", "describe", "render", "diff", "reconcile", "version"] {
+            let line = ["kubectl-isbsvc", command].map(str::to_owned).into_iter().chain(flags()).map(Into::into);
+            let cli = parse(line, NAME).unwrap_or_else(|error| panic!("{command}: {error}"));
+            assert_eq!(cli.connection.as_user_extra, [("scopes".to_owned(), "view".to_owned())]);
+            let before = ["kubectl-isbsvc".to_owned()].into_iter().chain(flags()).chain([command.to_owned()]).map(Into::into);
+            assert!(parse(before, NAME).is_ok(), "{command} after its flags");
+        }
+        let repeated = [
+            "x",
+            "list",
             "-n",
-            "x",
-            "--context",
-            "x",
-            "--kubeconfig",
-            "x",
-            "--cluster",
-            "x",
-            "--user",
-            "x",
-            "--as",
-            "x",
-            "--as-group",
             "a",
-            "--as-group",
-            "b",
-            "--as-uid",
-            "x",
             "-s",
-            "x",
-            "--token",
-            "x",
-            "--certificate-authority",
-            "x",
-            "--client-certificate",
-            "x",
-            "--client-key",
-            "x",
-            "--tls-server-name",
-            "x",
-            "--insecure-skip-tls-verify",
-            "--request-timeout",
-            "5s",
+            "b",
             "-v",
             "6",
-            "--color",
-            "never",
+            "--as-group",
+            "c",
+            "--as-group",
+            "d",
+            "--as-user-extra",
+            "e=",
+            "--as-user-extra",
+            "e=f",
         ];
-        for command in ["create", "list", "status", "describe", "render", "diff", "reconcile", "version"] {
-            let line = ["kubectl-isbsvc", command].into_iter().chain(flags).map(Into::into);
-            let cli = parse(line, NAME).unwrap_or_else(|error| panic!("{command}: {error}"));
-            assert_eq!(cli.connection.as_group, ["a", "b"]);
-            let before = ["kubectl-isbsvc"].into_iter().chain(flags).chain([command]).map(Into::into);
-            assert!(parse(before, NAME).is_ok(), "{command} after its flags");
+        let cli = parse(repeated.map(Into::into), NAME).unwrap();
+        assert_eq!((cli.connection.as_group.len(), cli.connection.as_user_extra.len()), (2, 2));
+    }
+
+    /// The manual names them all, those that are taken and those that are not.
+    #[test]
+    fn the_manual_says_which_flags_of_kubectl_are_taken() {
+        let manual = include_str!("../../docs/commands.md");
+        let (taken, not_taken) = manual.split_once("These of kubectl's flags are not taken").expect("the manual says what is not taken");
+        let definition = definition(NAME);
+        let known = |flag: &str| definition.get_arguments().any(|argument| argument.get_long() == Some(flag));
+        for flag in OF_KUBECTL {
+            assert!(known(flag) && taken.contains(&format!("--{flag}")), "{flag}");
+        }
+        for flag in NOT_TAKEN {
+            assert!(!known(flag) && not_taken.contains(&format!("`--{flag}`")), "{flag}");
         }
     }
 
     #[test]
-    fn a_token_is_never_shown() {
-        let cli = parse(["x", "list", "--token", "geheim"].map(Into::into), NAME).unwrap();
+    fn a_token_or_password_is_never_shown() {
+        let cli = parse(["x", "list", "--token", "geheim", "--password", "geheim"].map(Into::into), NAME).unwrap();
         assert!(!format!("{cli:?}").contains("geheim"));
     }
 

@@ -2,6 +2,7 @@
 
 mod failure;
 mod kubeconfig;
+mod login;
 mod proxy;
 
 use std::cell::RefCell;
@@ -52,12 +53,21 @@ pub struct Connection {
     /// UID to act as
     #[arg(long, global = true, value_name = "UID", hide_short_help = true)]
     pub as_uid: Option<String>,
+    /// Something else that is known of the user to act as, such as scopes=view; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = crate::args::pair, hide_short_help = true)]
+    pub as_user_extra: Vec<(String, String)>,
     /// Address of the API server
     #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
     /// Bearer token
     #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
-    pub token: Option<Token>,
+    pub token: Option<Hidden>,
+    /// User of basic authentication, with --password
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub username: Option<String>,
+    /// Password of basic authentication, with --username
+    #[arg(long, global = true, value_name = "PASSWORD", hide_short_help = true)]
+    pub password: Option<Hidden>,
     /// Authority that the API server's certificate is checked with
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub certificate_authority: Option<PathBuf>,
@@ -81,11 +91,11 @@ pub struct Connection {
     pub verbosity: Option<u8>,
 }
 
-/// A bearer token, which no debug output shows.
+/// A bearer token or a password, which no debug output shows.
 #[derive(Clone, Default)]
-pub struct Token(pub(crate) String);
+pub struct Hidden(pub(crate) String);
 
-impl std::str::FromStr for Token {
+impl std::str::FromStr for Hidden {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -93,9 +103,9 @@ impl std::str::FromStr for Token {
     }
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("<token>")
+        f.write_str("<hidden>")
     }
 }
 

@@ -5,6 +5,8 @@
 
 #[path = "program/api_server.rs"]
 mod api_server;
+#[path = "program/flags.rs"]
+mod flags;
 #[path = "program/reconcile.rs"]
 mod reconcile;
 

@@ -1,16 +1,13 @@
 use std::path::Path;
 
 use kube::Config;
-use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError, NamedAuthInfo, NamedCluster, NamedContext,
-};
-use serde_json::json;
+use kube::config::{Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError, NamedCluster, NamedContext};
 
-use super::{Connection, proxy};
+use super::{Connection, login, proxy};
 use crate::exit::Failure;
 
 /// Name of the context, cluster and user that stand for `--server` where there is no kubeconfig.
-const FROM_FLAGS: &str = "command-line";
+pub(super) const FROM_FLAGS: &str = "command-line";
 
 /// Names of the contexts that exist, sorted; none where the kubeconfig cannot be read.
 pub fn contexts(connection: &Connection) -> Vec<String> {
@@ -22,9 +19,7 @@ pub fn contexts(connection: &Connection) -> Vec<String> {
 
 /// The client's configuration from the kubeconfig and the flags; in a pod without a kubeconfig, from the pod's account.
 pub(super) async fn load(connection: &Connection) -> Result<Config, Failure> {
-    if connection.as_user.is_none() && (!connection.as_group.is_empty() || connection.as_uid.is_some()) {
-        return Err(Failure::no_answer("--as-group and --as-uid need --as; name the user as well"));
-    }
+    login::check(connection)?;
     if let Some(namespace) = &connection.namespace
         && !is_label(namespace)
     {
@@ -35,20 +30,41 @@ pub(super) async fn load(connection: &Connection) -> Result<Config, Failure> {
     let mut config = match read(connection)? {
         Some(kubeconfig) => from_kubeconfig(connection, kubeconfig).await?,
         None if connection.server.is_some() => from_kubeconfig(connection, Kubeconfig::default()).await?,
-        None => Config::incluster().map_err(|_| {
-            Failure::no_answer("no cluster is known: there is no kubeconfig; set KUBECONFIG, or name one with --kubeconfig, or an API server with --server")
-        })?,
+        None => in_pod(connection)?,
     };
     if let Some(namespace) = &connection.namespace {
         config.default_namespace.clone_from(namespace);
     }
-    if let Some(uid) = &connection.as_uid {
-        // kube sends user and groups, and not this one.
-        let value = http::HeaderValue::from_str(uid).map_err(|_| Failure::no_answer("--as-uid holds characters that no header may"))?;
-        config.headers.push((http::HeaderName::from_static("impersonate-uid"), value));
-    }
     proxy::respect_no_proxy(&mut config);
     Ok(config)
+}
+
+/// The pod's own account, with every flag that can be carried without a kubeconfig.
+fn in_pod(connection: &Connection) -> Result<Config, Failure> {
+    let mut config = Config::incluster().map_err(|_| {
+        Failure::no_answer(
+            "no cluster is known: there is no kubeconfig; set KUBECONFIG, or name one with --kubeconfig, or an API server with --server",
+        )
+    })?;
+    carry_to_pod(connection, &mut config)?;
+    Ok(config)
+}
+
+fn carry_to_pod(connection: &Connection, config: &mut Config) -> Result<(), Failure> {
+    let of_kubeconfig = [("--context", &connection.context), ("--cluster", &connection.cluster), ("--user", &connection.user)];
+    if let Some((flag, _)) = of_kubeconfig.into_iter().find(|(_, given)| given.is_some()) {
+        return Err(Failure::no_answer(format!("{flag} chooses from a kubeconfig, and there is none; name one with --kubeconfig")));
+    }
+    login::settle(connection, &mut config.auth_info)?;
+    if let Some(file) = &connection.certificate_authority {
+        readable(file, "--certificate-authority")?;
+        config.root_cert_file = Some(file.clone());
+    }
+    if let Some(name) = &connection.tls_server_name {
+        config.tls_server_name = Some(name.clone());
+    }
+    config.accept_invalid_certs = connection.insecure_skip_tls_verify;
+    Ok(())
 }
 
 fn is_label(name: &str) -> bool {
@@ -97,7 +113,7 @@ fn read_file(path: &Path) -> Result<Kubeconfig, Failure> {
 async fn from_kubeconfig(connection: &Connection, mut kubeconfig: Kubeconfig) -> Result<Config, Failure> {
     let context = chosen_context(connection, &mut kubeconfig)?;
     let cluster = chosen_cluster(connection, &mut kubeconfig, &context)?;
-    let user = chosen_user(connection, &mut kubeconfig, &context)?;
+    let user = login::choose(connection, &mut kubeconfig, &context)?;
     let options = KubeConfigOptions { context: Some(context), cluster: Some(cluster), user };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| Failure::no_answer(words(&error)))
 }
@@ -127,7 +143,7 @@ fn unloaded(field: &str, error: &LoadDataError) -> String {
 }
 
 /// A list of names for an error line.
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -177,9 +193,6 @@ fn chosen_cluster(connection: &Connection, kubeconfig: &mut Kubeconfig, context:
         cluster.tls_server_name = Some(name.clone());
     }
     if connection.insecure_skip_tls_verify {
-        if connection.certificate_authority.is_some() {
-            return Err(Failure::no_answer("--insecure-skip-tls-verify and --certificate-authority exclude each other; leave one out"));
-        }
         cluster.insecure_skip_tls_verify = Some(true);
         cluster.certificate_authority = None;
         cluster.certificate_authority_data = None;
@@ -187,54 +200,13 @@ fn chosen_cluster(connection: &Connection, kubeconfig: &mut Kubeconfig, context:
     Ok(name)
 }
 
-fn chosen_user(connection: &Connection, kubeconfig: &mut Kubeconfig, context: &str) -> Result<Option<String>, Failure> {
-    let of_context = kubeconfig.contexts.iter().find(|named| named.name == context).and_then(|named| named.context.as_ref()?.user.clone());
-    let name = match (&connection.user, of_context) {
-        (Some(name), _) => {
-            if !kubeconfig.auth_infos.iter().any(|user| &user.name == name) {
-                let exist = list(kubeconfig.auth_infos.iter().map(|user| user.name.as_str()));
-                return Err(Failure::no_answer(format!("there is no user {name:?} in the kubeconfig; there are: {exist}")));
-            }
-            name.clone()
-        }
-        (None, Some(name)) => name,
-        (None, None) => FROM_FLAGS.to_owned(),
-    };
-    if !kubeconfig.auth_infos.iter().any(|user| user.name == name) {
-        kubeconfig.auth_infos.push(NamedAuthInfo { name: name.clone(), auth_info: Some(AuthInfo::default()), ..NamedAuthInfo::default() });
-    }
-    let Some(user) = kubeconfig.auth_infos.iter_mut().find(|user| user.name == name) else { return Ok(None) };
-    let auth = user.auth_info.get_or_insert_default();
-    if let Some(token) = &connection.token {
-        // A token given by hand stands for the whole login, as with kubectl. The type behind the field is another crate's; serde makes one.
-        *auth = serde_json::from_value(json!({ "token": token.0 })).map_err(|_| Failure::no_answer("--token cannot be used"))?;
-    }
-    for (flag, given) in [("--client-certificate", &connection.client_certificate), ("--client-key", &connection.client_key)] {
-        if let Some(file) = given {
-            readable(file, flag)?;
-        }
-    }
-    if let Some(file) = &connection.client_certificate {
-        auth.client_certificate = Some(file.to_string_lossy().into_owned());
-        auth.client_certificate_data = None;
-    }
-    if let Some(file) = &connection.client_key {
-        auth.client_key = Some(file.to_string_lossy().into_owned());
-        auth.client_key_data = None;
-    }
-    if let Some(as_user) = &connection.as_user {
-        auth.impersonate = Some(as_user.clone());
-        auth.impersonate_groups = (!connection.as_group.is_empty()).then(|| connection.as_group.clone());
-    }
-    Ok(Some(name))
-}
-
-fn readable(file: &Path, flag: &str) -> Result<(), Failure> {
+/// Whether a file that a flag names is there.
+pub(super) fn readable(file: &Path, flag: &str) -> Result<(), Failure> {
     std::fs::metadata(file).map(|_| ()).map_err(|error| Failure::no_answer(format!("{flag} {}: {error}", file.display())))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const TWO: &str = r"
@@ -258,7 +230,7 @@ users:
   user: { token: b }
 ";
 
-    fn load_with(change: impl FnOnce(&mut Connection)) -> Result<Config, Failure> {
+    pub(in crate::connection) fn load_with(change: impl FnOnce(&mut Connection)) -> Result<Config, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         std::fs::write(&path, TWO).unwrap();
@@ -284,25 +256,24 @@ users:
     }
 
     #[test]
-    fn who_is_acted_as_is_sent_whole() {
-        let config = load_with(|connection| {
-            connection.as_user = Some("carl".into());
-            connection.as_group = vec!["ops".into(), "dev".into()];
-            connection.as_uid = Some("7".into());
-        })
-        .unwrap();
-        assert_eq!(config.auth_info.impersonate.as_deref(), Some("carl"));
-        assert_eq!(config.auth_info.impersonate_groups, Some(vec!["ops".to_owned(), "dev".to_owned()]));
-        assert!(config.headers.iter().any(|(name, value)| name == "impersonate-uid" && value == "7"));
-    }
-
-    #[test]
     fn what_is_wrong_is_one_line_with_a_way_out() {
         let lines: Vec<String> = [
             load_with(|connection| connection.context = Some("red".into())),
             load_with(|connection| connection.cluster = Some("red".into())),
             load_with(|connection| connection.user = Some("zoe".into())),
             load_with(|connection| connection.as_group = vec!["ops".into()]),
+            load_with(|connection| connection.as_user_extra = vec![("scopes".into(), "view".into())]),
+            load_with(|connection| connection.username = Some("ann".into())),
+            load_with(|connection| {
+                connection.username = Some("ann".into());
+                connection.password = Some(super::super::Hidden("geheim".into()));
+                connection.token = Some(super::super::Hidden("geheim".into()));
+            }),
+            load_with(|connection| connection.client_certificate = Some("/dev/null".into())),
+            load_with(|connection| {
+                connection.insecure_skip_tls_verify = true;
+                connection.certificate_authority = Some("/dev/null".into());
+            }),
             load_with(|connection| connection.namespace = Some("Not_One".into())),
             load_with(|connection| connection.kubeconfig = Some("/nowhere/at/all".into())),
             load_with(|connection| connection.certificate_authority = Some("/nowhere/ca.crt".into())),
@@ -312,6 +283,24 @@ users:
         .map(|result| result.err().unwrap().message)
         .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn flags_hold_in_a_pod_without_a_kubeconfig_as_well() {
+        let mut config = Config::new("https://10.0.0.1".parse().unwrap());
+        let connection = Connection {
+            as_user: Some("carl".into()),
+            token: Some(super::super::Hidden("t".into())),
+            tls_server_name: Some("kubernetes".into()),
+            certificate_authority: Some("/dev/null".into()),
+            ..Connection::default()
+        };
+        carry_to_pod(&connection, &mut config).unwrap();
+        assert_eq!(config.auth_info.impersonate.as_deref(), Some("carl"));
+        assert!(config.auth_info.token.is_some() && config.tls_server_name.as_deref() == Some("kubernetes"));
+        assert_eq!(config.root_cert_file.as_deref(), Some(Path::new("/dev/null")));
+        let failure = carry_to_pod(&Connection { context: Some("blue".into()), ..Connection::default() }, &mut config).unwrap_err();
+        assert!(failure.message.starts_with("--context chooses from a kubeconfig, and there is none"), "{}", failure.message);
     }
 
     #[test]

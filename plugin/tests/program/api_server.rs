@@ -12,6 +12,8 @@ pub struct Asked {
     pub method: String,
     /// Path and query.
     pub path: String,
+    /// `name: value`, the name in small letters.
+    pub headers: Vec<String>,
     pub body: Value,
 }
 
@@ -73,21 +75,20 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked) ->
         reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
         let mut words = first.split(' ').map(str::to_owned);
         let (method, path) = (words.next()?, words.next()?);
-        let mut length = 0;
+        let (mut length, mut headers) = (0, Vec::new());
         loop {
             let mut header = String::new();
             reader.read_line(&mut header).ok()?;
-            let header = header.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
+            let Some((name, value)) = header.trim().split_once(": ") else { break };
+            let name = name.to_ascii_lowercase();
+            if name == "content-length" {
+                length = value.parse().ok()?;
             }
-            if let Some(value) = header.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
+            headers.push(format!("{name}: {value}"));
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        let asked = Asked { method, path, body: serde_json::from_slice(&body).unwrap_or_default() };
+        let asked = Asked { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default() };
         log.lock().ok()?.push(asked.clone());
         let (status, kind, text) = match answer(&asked) {
             Answer::Json(status, value) => (status, "application/json", value.to_string()),

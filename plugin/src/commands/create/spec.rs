@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use isbsvc::api::names;
 use serde_json::{Map, Value, json};
 
+use crate::args::pair;
 use crate::exit::Failure;
 use crate::services;
 
@@ -74,13 +75,6 @@ pub enum Type {
 
 fn number(text: &str) -> Result<i32, String> {
     text.parse().map_err(|_| "write a whole number".to_owned())
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE".to_owned()),
-    }
 }
 
 impl Spec {
