@@ -109,6 +109,13 @@ mod tests {
             "list --request-timeout soon",
             "status --wait=green",
             "status -w --wait",
+            "status --interval 5s",
+            "status --timeout 5s",
+            "status --wait --timeout 5s --fail-on never",
+            "status -w --fail-on warning",
+            "create --timeout 5s",
+            "version --client --controller-namespace x",
+            "list -A -n x",
             "completion",
         ]
         .map(|line| {

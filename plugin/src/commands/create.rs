@@ -58,7 +58,7 @@ pub struct Create {
     #[arg(long, value_enum, value_name = "FOR", num_args = 0..=1, require_equals = true, default_missing_value = "healthy")]
     pub wait: Option<WaitFor>,
     /// Longest wait with --wait
-    #[arg(long, value_name = "DURATION", default_value = status::DEFAULT_WAIT, value_parser = duration::parse_positive, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = status::DEFAULT_WAIT, requires = "wait", value_parser = duration::parse_positive, allow_hyphen_values = true)]
     pub timeout: Duration,
 }
 
@@ -79,6 +79,8 @@ impl Create {
         if self.file.is_some() && self.spec != Spec::default() {
             return Err(Failure::no_answer("-f and flags that describe the service exclude each other; write what they say into the file"));
         }
+        self.no_idle_flag()?;
+        self.config.one_source()?;
         // Whatever is wrong with files and flags is told before a cluster is asked.
         self.name.as_deref().map(services::check_name).transpose()?;
         let from_file = self.file.as_deref().map(services::read_file).transpose()?;
@@ -103,6 +105,18 @@ impl Create {
             found.service.namespace_or_empty().clone_into(&mut session.namespace);
             Box::pin(self.create(&session, &found, program)).await
         })
+    }
+
+    /// Refuses flags that would do nothing beside a dry run, which clap cannot tell from `--dry-run=none`.
+    fn no_idle_flag(&self) -> Result<(), Failure> {
+        let why = if self.dry_run != DryRun::None && self.wait.is_some() {
+            "--wait and --dry-run exclude each other: what is not created never becomes healthy"
+        } else if self.dry_run == DryRun::Client && self.config.controller_namespace.is_some() {
+            "--controller-namespace and --dry-run=client exclude each other: no cluster is asked; name a file with --controller-config"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::no_answer(why))
     }
 
     fn wanted(&self, from_file: Option<Found>, config: &ControllerConfig) -> Result<Found, Failure> {

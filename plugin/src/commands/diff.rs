@@ -41,6 +41,7 @@ pub struct Diff {
 impl Diff {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
+        self.config.one_source()?;
         let config = self.config.from_file()?;
         connection.run(async move |session| Box::pin(self.answer(&session, config, colours)).await)
     }
@@ -48,10 +49,10 @@ impl Diff {
     async fn answer(self, session: &Session, config: Option<ControllerConfig>, colours: bool) -> Outcome {
         let found = services::find(session, self.name.as_deref()).await?;
         let config = self.config.settle(config, session).await?;
-        let Look { service, observed, mut plan } = prepare(session, &found, &config).await?;
         for why in [foreign(&found.service, &config), paused(&found.service)].into_iter().flatten() {
             warn(&why);
         }
+        let Look { service, observed, mut plan } = prepare(session, &found, &config).await?;
         if !self.status {
             plan.actions.retain(|action| !matches!(action, Action::ApplyStatus { .. }));
         }
@@ -75,7 +76,6 @@ impl Diff {
     }
 }
 
-/// Plans one reconciliation, with words in place of what would be drawn.
 /// Why the service is none of the controller's whose configuration this is.
 pub(super) fn foreign(service: &InterStepBufferService, config: &ControllerConfig) -> Option<String> {
     (service.instance() != config.instance).then(|| {
@@ -97,6 +97,7 @@ pub(super) fn paused(service: &InterStepBufferService) -> Option<String> {
     paused.then(|| format!("the service is paused (annotation {}): no controller writes until it is removed", names::PAUSED_ANNOTATION))
 }
 
+/// Plans one reconciliation, with words in place of what would be drawn.
 pub(super) async fn prepare(session: &Session, found: &Found, config: &ControllerConfig) -> Result<Look, Failure> {
     let reach = Some(Reach::PortForward(session.client.clone()));
     let look = Box::pin(apply::look(&session.client, &session.namespace, found.service.name(), config, reach, Secrets::Placeholders)).await;

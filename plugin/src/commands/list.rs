@@ -68,6 +68,10 @@ impl ValueEnum for Format {
 impl List {
     /// Carries it out.
     pub fn run(self, connection: &Connection, colours: bool) -> Outcome {
+        // clap sees it only where both stand on one side of the command.
+        if self.all_namespaces && connection.namespace.is_some() {
+            return Err(Failure::no_answer("--all-namespaces and --namespace exclude each other; leave one out"));
+        }
         connection.run(async move |session| self.answer(&session, colours).await)
     }
 

@@ -54,7 +54,13 @@ pub enum Format {
 impl Render {
     /// Carries it out.
     pub fn run(self, connection: &Connection) -> Outcome {
+        self.config.one_source()?;
         if let Some(file) = &self.file {
+            if self.config.controller_namespace.is_some() {
+                return Err(Failure::no_answer(
+                    "--controller-namespace and -f exclude each other: no cluster is asked; name a file with --controller-config",
+                ));
+            }
             let mut found = services::read_file(file)?;
             let config = self.config.from_file()?.unwrap_or_else(ControllerConfig::built_in);
             let namespace = connection.namespace.as_deref();

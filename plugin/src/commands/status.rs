@@ -38,16 +38,16 @@ pub struct Status {
     #[arg(short, long, conflicts_with = "wait")]
     pub watch: bool,
     /// Between two looks with --watch
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration::parse_positive, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", requires = "watch", value_parser = duration::parse_positive, allow_hyphen_values = true)]
     pub interval: Duration,
     /// Wait until the service is healthy, then show it
     #[arg(long, value_enum, value_name = "FOR", num_args = 0..=1, require_equals = true, default_missing_value = "healthy")]
     pub wait: Option<WaitFor>,
     /// Longest wait with --wait
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_WAIT, value_parser = duration::parse_positive, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_WAIT, requires = "wait", value_parser = duration::parse_positive, allow_hyphen_values = true)]
     pub timeout: Duration,
-    /// From which verdict on the exit code is 2
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "critical")]
+    /// From which verdict on the exit code is 2; --wait and --watch have exit codes of their own
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "critical", conflicts_with_all = ["wait", "watch"])]
     pub fail_on: FailOn,
     /// How the servers are asked; port-forward, then proxy, where it is left out
     #[arg(long, value_enum, value_name = "WAY")]

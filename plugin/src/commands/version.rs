@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
+use super::CONTROLLER_NAMESPACE;
 use crate::connection::{Asked, Connection, Session};
 use crate::exit::{Code, Failure, Outcome};
 use crate::model::versions::{Component, Versions};
@@ -25,7 +26,7 @@ pub struct Version {
     #[arg(long)]
     pub client: bool,
     /// Namespace of the controller
-    #[arg(long, value_name = "NAMESPACE", default_value = "numaflow-system")]
+    #[arg(long, value_name = "NAMESPACE", default_value = CONTROLLER_NAMESPACE, conflicts_with = "client")]
     pub controller_namespace: String,
     /// How it is shown
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
