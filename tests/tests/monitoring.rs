@@ -83,6 +83,19 @@ fn no_panel_of_the_dashboard_covers_another() {
     }
 }
 
+/// Numaflow's own controller tells of this name as well, so whoever asks for it says whose is meant.
+#[test]
+fn the_name_that_two_controllers_tell_of_is_asked_of_ours() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let panels =
+        dashboard["panels"].as_array().expect("panels").iter().flat_map(|panel| panel["targets"].as_array().cloned().unwrap_or_default());
+    let variables = dashboard["templating"]["list"].as_array().expect("variables").iter().map(|one| one["query"].to_string());
+    let asked: Vec<_> = rules().into_iter().chain(panels).map(|one| one["expr"].to_string()).chain(variables).collect();
+    let shared: Vec<_> = asked.iter().filter(|expr| expr.contains("controller_isbsvc_health")).collect();
+    assert_eq!(shared.len(), 2, "one alert and one panel: {shared:?}");
+    assert!(shared.iter().all(|expr| expr.contains("and on (job, instance) isbsvc_controller_leader == 1")), "{shared:?}");
+}
+
 /// What Prometheus itself says of the rules; where its tool is not on the PATH, it says so and looks no further.
 #[test]
 fn promtool_takes_the_rules_and_they_fire_when_they_should() {
@@ -114,6 +127,9 @@ fn promtool_takes_the_rules_and_they_fire_when_they_should() {
 
 /// Series over half an hour, the alert that is asked about, when, and the labels with which it fires; none where it must not.
 fn cases_of_trouble() -> Vec<Value> {
+    const OURS: &str = "controller_isbsvc_health{ns=\"pl\",isbsvc=\"default\",job=\"isbsvc\",instance=\"a\"}";
+    const THEIRS: &str = "controller_isbsvc_health{ns=\"pl\",isbsvc=\"default\",job=\"numaflow\",instance=\"b\"}";
+    const LEADER: &str = "isbsvc_controller_leader{job=\"isbsvc\",instance=\"a\"}";
     const SERVICE: &str = "{ns=\"pl\",isbsvc=\"default\"}";
     let of = |series: &[(&str, &str)], alert: &str, minutes: u32, labels: Option<Value>| {
         let series: Vec<_> =
@@ -124,8 +140,15 @@ fn cases_of_trouble() -> Vec<Value> {
     };
     let service = |severity: &str| Some(json!({ "severity": severity, "ns": "pl", "isbsvc": "default" }));
     vec![
-        of(&[("controller_isbsvc_health{}", "1x5 0x30")], "IsbsvcNotHealthy", 8, None),
-        of(&[("controller_isbsvc_health{}", "1x5 0x30")], "IsbsvcNotHealthy", 12, service("critical")),
+        of(&[(OURS, "1x5 0x30"), (LEADER, "1x40")], "IsbsvcNotHealthy", 8, None),
+        of(
+            &[(OURS, "1x5 0x30"), (LEADER, "1x40")],
+            "IsbsvcNotHealthy",
+            12,
+            Some(json!({ "severity": "critical", "ns": "pl", "isbsvc": "default", "job": "isbsvc", "instance": "a" })),
+        ),
+        // Numaflow's controller tells of the same name, and says 0 of what it is kept off.
+        of(&[(OURS, "1x40"), (LEADER, "1x40"), (THEIRS, "0x40")], "IsbsvcNotHealthy", 30, None),
         of(&[("isbsvc_service_meta_leader{}", "0x30"), ("isbsvc_service_servers_answering{}", "0x30")], "IsbsvcNoMetaLeader", 10, None),
         of(
             &[("isbsvc_service_meta_leader{}", "0x30"), ("isbsvc_service_servers_answering{}", "3x30")],
