@@ -195,14 +195,31 @@ impl Starter<'_> {
         };
         let config = watcher::Config::default().fields(&format!("metadata.name={}", definition::name()));
         let api = Api::all_with(self.client.clone(), &resource);
-        tasks.spawn(follow("customresourcedefinitions", api, config, writer, definition::thin, self.metrics, move |seen| match seen {
+        let react = move |seen: Seen<'_, DynamicObject>| match seen {
             Seen::Object(_) | Seen::All => learn(match store.state().first() {
                 Some(definition) => Fact::Known(definition::schema(definition)),
                 None => Fact::Unknown("it is not installed".to_owned()),
             }),
             Seen::Failed(error) => learn(Fact::Unknown(in_words(error))),
-        }));
+        };
+        // A controller of one namespace is not meant to read what belongs to the cluster, so its first no is the last word.
+        let enough = if self.scope.is_some() { forbidden } else { never };
+        let events = watcher(api, config).modify(definition::thin).reflect(writer);
+        tasks.spawn(followed(enough, "customresourcedefinitions", events, Arc::clone(self.metrics), react));
     }
+}
+
+/// Which failures end the following of a kind.
+type Enough = fn(&kube::Error) -> bool;
+
+/// None: what fails is tried again.
+fn never(_: &kube::Error) -> bool {
+    false
+}
+
+/// That it may not be read.
+fn forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Follows one kind for ever: keeps the store as the cluster is, and says what was seen. What fails is tried again with
@@ -221,10 +238,12 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
 {
-    followed(what, watcher(api, config).modify(thin).reflect(writer), Arc::clone(metrics), react)
+    followed(never, what, watcher(api, config).modify(thin).reflect(writer), Arc::clone(metrics), react)
 }
 
+/// Follows until a failure that is enough; then nothing is asked any more.
 async fn followed<K>(
+    enough: Enough,
     what: &'static str,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
     metrics: Arc<Metrics>,
@@ -243,6 +262,12 @@ async fn followed<K>(
             }
             // The store takes them over at once when the last one came.
             Ok(Event::Init | Event::InitApply(_)) => {}
+            Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) if enough(&error) => {
+                tracing::info!(what, why = in_words(&error), "not watched");
+                react(Seen::Failed(&error));
+                // A task that ended would be a watch that ended, which ends the process.
+                return std::future::pending().await;
+            }
             Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) => {
                 metrics.watch_failed(what);
                 let why = in_words(&error);
@@ -294,3 +319,6 @@ fn owner<K: Resource>(object: &K) -> Option<Key> {
     let name = meta.labels.as_ref()?.get(names::NAME_LABEL)?.clone();
     Some(Key { namespace: meta.namespace.clone()?, name })
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ const USED: &[Use] = &[
         &["list", "watch"],
         &[Full],
         "src/controller/watches.rs",
-        "follow(\"customresourcedefinitions\"",
+        "followed(enough, \"customresourcedefinitions\"",
     ),
     ("secrets", &["list", "watch"], SERVICES, "src/controller/watches.rs", "children(\"secrets\""),
     ("secrets", &["create", "patch"], SERVICES, "src/plan/jetstream/secrets.rs", "Action::Create { kind: ChildKind::Secret"),
