@@ -173,3 +173,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
