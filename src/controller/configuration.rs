@@ -120,6 +120,35 @@ mod tests {
         assert_eq!(instance(&receiver), "green");
     }
 
+    /// kubelet never writes into a mounted `ConfigMap`: it renames the link `..data` onto a new folder, and removes the old one.
+    #[test]
+    #[cfg(unix)]
+    fn a_mounted_config_map_that_is_swapped_is_taken_over() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink("..data/controller-config.yaml", at("controller-config.yaml")).unwrap();
+        let swap = |generation: u32, text: &str| {
+            let name = format!("..{generation}");
+            std::fs::create_dir(at(&name)).unwrap();
+            std::fs::write(at(&name).join("controller-config.yaml"), text).unwrap();
+            symlink(&name, at("..data_tmp")).unwrap();
+            std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
+            std::fs::remove_dir_all(at(&format!("..{}", generation - 1))).ok();
+        };
+        swap(1, "instance: blue\n");
+        let (mut source, receiver) = Source::open(Some(&at("controller-config.yaml"))).unwrap();
+        assert_eq!(instance(&receiver), "blue");
+        assert!(!source.look().unwrap());
+        // Of the same length, so that nothing but the content tells them apart; twice, so that no handle of the first file is kept.
+        for (generation, name) in [(2, "pink"), (3, "teal")] {
+            swap(generation, &format!("instance: {name}\n"));
+            assert!(source.look().unwrap(), "{name}");
+            assert_eq!(instance(&receiver), name);
+        }
+        assert!(!source.look().unwrap(), "what did not change wakes nobody");
+    }
+
     #[test]
     fn a_file_that_was_named_must_be_there() {
         let Err(error) = Source::open(Some(Path::new("/nonexistent/config.yaml"))) else { unreachable!("it is not there") };
