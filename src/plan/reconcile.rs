@@ -233,7 +233,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     let stands = vec![
         status::Stand::successful(CONDITION_CONFIGURED),
         status::Stand::successful(CONDITION_DEPLOYED),
-        status::children(&verdict, once_healthy),
+        status::children(&verdict, once_healthy, &before),
     ];
     let conditions = status::merged(&before.conditions, stands, input.now);
     let healthy = conditions.iter().all(|condition| condition.status == "True");

@@ -55,8 +55,16 @@ pub(super) fn whole_second(time: jiff::Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// The condition about the servers.
-pub(super) fn children(verdict: &Verdict, once_healthy: bool) -> Stand {
+/// The condition about the servers. Where the pods cannot be seen, `before` stands: what is not known must not block every pipeline.
+pub(super) fn children(verdict: &Verdict, once_healthy: bool, before: &InterStepBufferServiceStatus) -> Stand {
+    if verdict.reasons.iter().any(|reason| reason.id == reasons::PODS_UNKNOWN.id) {
+        return match before.condition(CONDITION_CHILDREN_HEALTHY) {
+            Some(before) if before.status == "True" => {
+                Stand::new(CONDITION_CHILDREN_HEALTHY, "True", before.reason.clone(), before.message.clone())
+            }
+            _ => Stand::new(CONDITION_CHILDREN_HEALTHY, "False", "ListPodsFailed", words(verdict, Level::Warning)),
+        };
+    }
     // Once healthy, only a lost quorum or a crash loop turns the condition: a sidecar whose image cannot be pulled must not block every pipeline.
     let counts = !(once_healthy && verdict.quorum_ready()) || verdict.crash_loop;
     if let Some(failure) = verdict.pod_failure.as_ref().filter(|_| counts) {
@@ -78,14 +86,13 @@ pub(super) fn watched(
     once_healthy: bool,
     now: jiff::Timestamp,
 ) -> Vec<Condition> {
-    let unseen = verdict.reasons.iter().any(|reason| reason.id == reasons::PODS_UNKNOWN.id);
     // Of a service of which nothing was said yet, one condition alone would say too little.
-    if unseen || before.condition(CONDITION_CHILDREN_HEALTHY).is_none() {
+    if before.condition(CONDITION_CHILDREN_HEALTHY).is_none() {
         return before.conditions.clone();
     }
     let mut conditions: Vec<_> =
         before.conditions.iter().filter(|condition| condition.type_ != CONDITION_CHILDREN_HEALTHY).cloned().collect();
-    conditions.extend(merged(&before.conditions, vec![children(verdict, once_healthy)], now));
+    conditions.extend(merged(&before.conditions, vec![children(verdict, once_healthy, before)], now));
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     conditions
 }

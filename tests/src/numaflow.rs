@@ -45,7 +45,7 @@ pub struct Material {
 impl Service {
     /// The spec of the resource, as a person writes it.
     pub fn spec(&self) -> Value {
-        let mut spec = json!({ "version": "2.12.7", "replicas": self.replicas });
+        let mut spec = json!({ "version": "latest", "replicas": self.replicas });
         for (field, on) in [("tls", self.tls), ("encryption", self.encryption)] {
             if on {
                 spec[field] = json!(true);

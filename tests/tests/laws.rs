@@ -475,3 +475,20 @@ fn secret_silence() {
         assert!(!told.contains(word), "{word}");
     }
 }
+
+#[test]
+fn law_honest_health_pods_that_cannot_be_seen_are_not_called_gone() {
+    let simulator = healthy(&three());
+    let mut observed = simulator.observed();
+    observed.pods = Fact::Unknown("no permission to list pods in namespace simulated".to_owned());
+    let planned = |service: &isbsvc::api::InterStepBufferService| {
+        let input = isbsvc::plan::Input { service, config: &simulator.config, now: simulator.now };
+        isbsvc::plan::plan(&input, &observed, &isbsvc::plan::Material::default()).status.expect("a status")
+    };
+    let mut service = simulator.service();
+    assert!(planned(&service).is_healthy(), "pipelines go on");
+    service.status = None;
+    let status = planned(&service);
+    let condition = status.conditions.iter().find(|condition| condition.type_ == "ChildrenResourcesHealthy").expect("it is there");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ListPodsFailed"));
+}

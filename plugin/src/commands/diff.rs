@@ -87,7 +87,8 @@ pub(super) fn foreign(service: &InterStepBufferService, config: &ControllerConfi
     })
 }
 
-fn instance(name: &str) -> String {
+/// The controller of an instance, in words.
+pub(super) fn instance(name: &str) -> String {
     if name.is_empty() { "without an instance name".to_owned() } else { format!("instance {name:?}") }
 }
 

@@ -10,7 +10,7 @@ use isbsvc::controller_config::ControllerConfig;
 use isbsvc::servers::Reach;
 
 use super::ConfigSource;
-use super::diff::{foreign, paused, prepare};
+use super::diff::{foreign, instance, paused, prepare};
 use crate::connection::{Connection, Session};
 use crate::exit::{Code, Failure, Outcome};
 use crate::model::difference::Difference;
@@ -61,6 +61,12 @@ impl Reconcile {
         if let Some(why) = observed.pods.unknown() {
             // No pod that is seen would be written down as no server that is ready, which keeps every pipeline from the service.
             return Err(Failure::no_answer(format!("how the servers are cannot be told, and nothing is written without that: {why}")));
+        }
+        if let Some(accepted) = observed.recorded(names::ACCEPTED_INSTANCE_ANNOTATION).filter(|accepted| *accepted != config.instance) {
+            return Err(Failure::no_answer(format!(
+                "the controller {} looks after the service, which holds another Lease, whatever the service's own annotation says by now; nothing was written",
+                instance(accepted)
+            )));
         }
         let difference = Difference::new(&service, &observed, &plan, jiff::Timestamp::now());
         let outline = render::difference::outline(&difference, colours);

@@ -64,6 +64,22 @@ impl Messages {
         )
     }
 
+    /// Publishes so many messages of so many bytes into the same stream, as fast as it goes; they are no numbers, so [`Self::read`] passes over them.
+    ///
+    /// # Panics
+    /// Where none of them is acknowledged.
+    pub fn bulk(&self, messages: u32, bytes: usize) {
+        let payload = vec![b'x'; bytes];
+        self.runtime.block_on(async {
+            let sent = futures::stream::iter(0..messages).map(|_| {
+                let (jetstream, subject, payload) = (self.jetstream.clone(), self.name.clone(), payload.clone());
+                async move { jetstream.publish(subject, payload.into()).await.ok()?.await.ok() }
+            });
+            let acknowledged = sent.buffer_unordered(WINDOW).filter(|one| std::future::ready(one.is_some())).count().await;
+            assert!(acknowledged > 0, "nothing was stored");
+        });
+    }
+
     /// Begins to publish numbers, one every five milliseconds, until it is told to end.
     pub fn load(&self, first: u32) -> Load {
         let (end, ended) = watch::channel(false);

@@ -15,9 +15,8 @@ struct Standing {
     pods: Vec<(Value, Value, Vec<Value>)>,
     revisions: (Value, Value),
     secrets: Vec<Value>,
-    config: Value,
     config_map: Value,
-    conditions: Value,
+    status: Value,
 }
 
 impl Standing {
@@ -43,9 +42,8 @@ impl Standing {
                 .iter()
                 .map(|secret| json!([secret["metadata"]["name"], secret["metadata"]["uid"], secret["data"]]))
                 .collect(),
-            config: status["config"].clone(),
             config_map: namespace.get(CHILDREN[2])["data"].clone(),
-            conditions: json!(status["conditions"].as_array().map(|all| all.iter().map(|one| one["status"].clone()).collect::<Vec<_>>())),
+            status,
         }
     }
 }
@@ -98,8 +96,8 @@ fn take_over(name: &str, variant: Variant) {
     repaired(&namespace);
     let after = Standing::of(&namespace);
     assert_eq!(
-        (&after.pods, &after.revisions, &after.secrets, &after.config),
-        (&before.pods, &before.revisions, &before.secrets, &before.config)
+        (&after.pods, &after.revisions, &after.secrets, &after.status["config"]),
+        (&before.pods, &before.revisions, &before.secrets, &before.status["config"])
     );
 
     template_repaired(&namespace);
@@ -185,6 +183,12 @@ fn comes_back(namespace: &Namespace<'_>, what: &str, patch: &Value) {
 #[test]
 fn one_server_is_taken_over() {
     take_over("test-adopt-one", Variant { replicas: 1, ..Variant::default() });
+}
+
+/// As the observed one: three servers, no volumes, `version: latest`.
+#[test]
+fn three_servers_are_taken_over() {
+    take_over("test-adopt-three", Variant { replicas: 3, ..Variant::default() });
 }
 
 #[test]
