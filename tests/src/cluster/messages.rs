@@ -64,20 +64,23 @@ impl Messages {
         )
     }
 
-    /// Publishes so many messages of so many bytes into the same stream, as fast as it goes; they are no numbers, so [`Self::read`] passes over them.
+    /// Begins to publish so many messages of so many bytes into the same stream, as fast as it goes; they are no numbers, so [`Self::read`] passes over
+    /// them. How many were acknowledged.
+    pub fn bulk(&self, messages: u32, bytes: usize) -> JoinHandle<usize> {
+        let (jetstream, subject, payload) = (self.jetstream.clone(), self.name.clone(), vec![b'x'; bytes]);
+        let sent = futures::stream::iter(0..messages).map(move |_| {
+            let (jetstream, subject, payload) = (jetstream.clone(), subject.clone(), payload.clone());
+            async move { jetstream.publish(subject, payload.into()).await.ok()?.await.ok() }
+        });
+        self.runtime.spawn(sent.buffer_unordered(WINDOW).filter(|one| std::future::ready(one.is_some())).count())
+    }
+
+    /// What a task came to.
     ///
     /// # Panics
-    /// Where none of them is acknowledged.
-    pub fn bulk(&self, messages: u32, bytes: usize) {
-        let payload = vec![b'x'; bytes];
-        self.runtime.block_on(async {
-            let sent = futures::stream::iter(0..messages).map(|_| {
-                let (jetstream, subject, payload) = (self.jetstream.clone(), self.name.clone(), payload.clone());
-                async move { jetstream.publish(subject, payload.into()).await.ok()?.await.ok() }
-            });
-            let acknowledged = sent.buffer_unordered(WINDOW).filter(|one| std::future::ready(one.is_some())).count().await;
-            assert!(acknowledged > 0, "nothing was stored");
-        });
+    /// Where it panicked.
+    pub fn wait<T>(&self, task: JoinHandle<T>) -> T {
+        self.runtime.block_on(task).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Begins to publish numbers, one every five milliseconds, until it is told to end.
@@ -93,7 +96,7 @@ impl Messages {
     /// Where the task that published panicked.
     pub fn end(&self, load: Load) -> Outcome {
         load.end.send_replace(true);
-        self.runtime.block_on(load.task).unwrap_or_else(|error| panic!("{error}"))
+        self.wait(load.task)
     }
 
     /// Every number that the stream holds.

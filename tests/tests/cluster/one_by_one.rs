@@ -56,6 +56,7 @@ fn drains_in_a_row_lose_no_message() {
     let mut refused = 0;
     // Refused although every pod is ready: the one that came back does not hold everything yet.
     let mut held = 0;
+    let mut bulk = None;
     for ordinal in 0..3 {
         let pod = format!("isbsvc-default-js-{ordinal}");
         let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod, "namespace": namespace.name } });
@@ -74,12 +75,13 @@ fn drains_in_a_row_lose_no_message() {
         });
         if ordinal == 0 {
             // So much to catch up with that it takes longer than to be ready.
-            messages.bulk(BULK_MESSAGES, BULK_BYTES);
+            bulk = Some(messages.bulk(BULK_MESSAGES, BULK_BYTES));
         }
     }
     assert_eq!(refused, 2, "the second and the third eviction are refused at first (429)");
     assert!(held > 0, "an eviction is refused while the pod before is ready and not current");
-    println!("{held} evictions refused while every pod was ready");
+    let stored = bulk.map(|bulk| messages.wait(bulk)).unwrap_or_default();
+    println!("{held} evictions refused while every pod was ready, {stored} messages of {BULK_BYTES} bytes stored meanwhile");
     all_ready(&pods, &old);
     none_lost("three drains in a row", &messages, &messages.end(load));
     let (most, story) = pods.most_away();
