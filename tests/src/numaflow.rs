@@ -4,7 +4,11 @@
 //! Where the observed service says nothing (tls, encryption, one server, volumes) the rest follows numaflow's
 //! `pkg/reconciler/isbsvc/installer/jetstream.go` and `pkg/apis/numaflow/v1alpha1/jetstream_buffer_service.go`.
 
+mod simulated;
+
 use serde_json::{Value, json};
+
+pub use simulated::simulated;
 
 use crate::fixtures;
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
 use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::plan::{Action, ChildKind};
@@ -92,6 +93,27 @@ fn defect_02_a_configuration_names_no_file_that_its_pods_lack() {
         simulator.settle();
         assert!(files(&config(&simulator)).is_subset(&projected(&simulator)), "nor where a toggle came past the webhook");
         assert_eq!(files(&config(&simulator)).is_empty(), !tls);
+    }
+}
+
+#[test]
+fn defect_02_a_service_that_was_taken_over_gets_no_configuration_that_names_a_file_its_pods_lack() {
+    for change in [("settings", json!("max_payload: 2097152\n")), ("replicas", json!(5))] {
+        let mut simulator = isbsvc_tests::numaflow::simulated(&jetstream(&json!({ "tls": true })));
+        simulator.settle();
+        let found = config(&simulator);
+        simulator.edit_spec(&format!("/jetstream/{}", change.0), change.1.clone());
+        simulator.settle();
+        let text = config(&simulator);
+        assert_ne!(text, found, "{}: a text of ours", change.0);
+        // The block for clients stands in both, and NATS takes the one that is included.
+        let secret = &simulator.children[&(ChildKind::Secret, names::server_secret("default"))];
+        let auth = base64::engine::general_purpose::STANDARD.decode(secret["data"]["auth"].as_str().unwrap_or_default()).expect("base64");
+        let included = String::from_utf8(auth).expect("text");
+        assert_eq!((files(&text).len(), files(&included).len()), (6, 3));
+        for named in [&text, &included] {
+            assert!(files(named).is_subset(&projected(&simulator)), "{}: {:?} of {:?}", change.0, files(named), projected(&simulator));
+        }
     }
 }
 

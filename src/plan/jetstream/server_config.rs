@@ -1,6 +1,22 @@
 use super::{Subject, stateful_set};
 use crate::api::names;
 
+/// Names of the files of one side of TLS, in the folder of the configuration.
+pub(super) struct TlsFiles {
+    /// Certificate.
+    pub cert: &'static str,
+    /// Its key.
+    pub key: &'static str,
+    /// Certificate of the authority.
+    pub authority: &'static str,
+}
+
+/// What servers show to clients. Numaflow's names, because the pods of a service that is taken over have these, and get no others by a reload.
+pub(super) const CLIENT_FILES: TlsFiles = TlsFiles { cert: "server-cert.pem", key: "server-key.pem", authority: "ca-cert.pem" };
+/// What servers show to one another; Numaflow's names as well.
+pub(super) const CLUSTER_FILES: TlsFiles =
+    TlsFiles { cert: "cluster-server-cert.pem", key: "cluster-server-key.pem", authority: "cluster-ca-cert.pem" };
+
 /// Text of the server's configuration, as Numaflow writes it, to the byte where nothing of ours differs (`reference/observed-default.yaml`).
 ///
 /// `$POD_NAME`, `$CLUSTER_ADVERTISE` and `$JS_KEY` are variables that NATS takes from the container's environment.
@@ -25,7 +41,9 @@ pub(in crate::plan) fn server_config(subject: Subject<'_>) -> String {
     }
     text.push_str("lame_duck_duration: 120s\n");
     if subject.spec.tls_enabled() {
-        text.push_str(&tls("server", "", ""));
+        // In a service that is taken over the block stands in auth.conf as well, which is included below: of two blocks of one name NATS takes the later
+        // one (nats-server 2.12.7, conf/parse.go, setValue), and both name the same files.
+        text.push_str(&tls(&CLIENT_FILES, "", ""));
     }
     text.push_str(
         "##################\n#                #\n# Authorization  #\n#                #\n##################\ninclude ./auth.conf",
@@ -40,7 +58,7 @@ fn cluster(subject: Subject<'_>) -> String {
         .map(|ordinal| format!("nats://{}.{service}.{namespace}.svc:{}", names::pod(name, ordinal), names::CLUSTER_PORT))
         .collect();
     // Servers prove themselves to one another, so that only the service's own can join.
-    let tls = if subject.spec.tls_enabled() { tls("cluster", "  ", "    verify: true\n") } else { String::new() };
+    let tls = if subject.spec.tls_enabled() { tls(&CLUSTER_FILES, "  ", "    verify: true\n") } else { String::new() };
     format!(
         "###################################\n#                                 #\n# NATS Cluster                    #\n#                                 #\n###################################\n\
          cluster {{\n  port: {port}\n  name: {name}\n  routes: [{routes}]\n  cluster_advertise: $CLUSTER_ADVERTISE\n  connect_retries: 120\n  {tls}\n}}\n",
@@ -50,9 +68,10 @@ fn cluster(subject: Subject<'_>) -> String {
     )
 }
 
-fn tls(whose: &str, indent: &str, more: &str) -> String {
+fn tls(files: &TlsFiles, indent: &str, more: &str) -> String {
     let dir = stateful_set::CONFIG_DIR;
+    let TlsFiles { cert, key, authority } = files;
     format!(
-        "{indent}tls {{\n{indent}  cert_file: \"{dir}/{whose}-cert.pem\"\n{indent}  key_file: \"{dir}/{whose}-key.pem\"\n{indent}  ca_file: \"{dir}/{whose}-ca.pem\"\n{more}{indent}}}\n"
+        "{indent}tls {{\n{indent}  cert_file: \"{dir}/{cert}\"\n{indent}  key_file: \"{dir}/{key}\"\n{indent}  ca_file: \"{dir}/{authority}\"\n{more}{indent}}}\n"
     )
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Baseline, Subject, hash, metadata};
+use super::{Baseline, Subject, hash, metadata, server_config};
 use crate::api::names::{self, server_secret_key as key};
 use crate::api::{ContainerTemplate, Probe};
 use crate::controller_config::{JetStreamVersion, quantity_bytes};
@@ -170,12 +170,12 @@ fn volumes(subject: Subject<'_>) -> Value {
     let mut items = vec![json!({ "key": key::AUTH, "path": "auth.conf" })];
     if subject.spec.tls_enabled() {
         for (key, path) in [
-            (key::CERT, "server-cert.pem"),
-            (key::PRIVATE_KEY, "server-key.pem"),
-            (key::CA_CERT, "server-ca.pem"),
-            (key::CLUSTER_CERT, "cluster-cert.pem"),
-            (key::CLUSTER_PRIVATE_KEY, "cluster-key.pem"),
-            (key::CLUSTER_CA_CERT, "cluster-ca.pem"),
+            (key::CERT, server_config::CLIENT_FILES.cert),
+            (key::PRIVATE_KEY, server_config::CLIENT_FILES.key),
+            (key::CA_CERT, server_config::CLIENT_FILES.authority),
+            (key::CLUSTER_CERT, server_config::CLUSTER_FILES.cert),
+            (key::CLUSTER_PRIVATE_KEY, server_config::CLUSTER_FILES.key),
+            (key::CLUSTER_CA_CERT, server_config::CLUSTER_FILES.authority),
         ] {
             items.push(json!({ "key": key, "path": path }));
         }
