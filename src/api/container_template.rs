@@ -15,7 +15,7 @@ pub struct ContainerTemplate {
     /// Replaces the container's security context as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
-    /// Added to the container's environment; a name that the service itself needs is refused.
+    /// Added to the container's environment; a name that the service itself needs is refused, but `GOMEMLIMIT` takes the place of the service's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<EnvVar>>,
     /// Added to the container's environment.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::jetstream::{Baseline, Subject, Text, server_config};
+use super::jetstream::{Baseline, Subject, Text, may_stand_twice, server_config};
 use super::{Input, compare, owners};
 use crate::api::{InterStepBufferService, InterStepBufferServiceSpec, ServiceType, names};
 use crate::limits;
@@ -182,9 +182,12 @@ fn not_ours(service: &InterStepBufferService, set: &StatefulSet) -> Option<Strin
     let containers = spec.template.spec.iter().flat_map(|spec| &spec.containers);
     for container in containers {
         let mut seen = BTreeSet::new();
-        if let Some(twice) = container.env.iter().flatten().find(|variable| !seen.insert(&variable.name)) {
+        let mut again = container.env.iter().flatten().filter(|variable| !seen.insert(&variable.name));
+        if let Some(twice) = again.find(|variable| !may_stand_twice(&container.name, &variable.name)) {
+            // Not in the spec: neither Numaflow's controller, once it is kept away, nor ours would carry that out.
             return Some(format!(
-                "names the variable {} twice in container {}, which server-side apply cannot write; remove it from the container's env in the spec first",
+                "names the variable {} twice in container {}, which server-side apply cannot write; take the first of the two out of the StatefulSet itself, \
+                 with kubectl patch --type=json (the later one holds already; the pods restart one by one)",
                 twice.name, container.name
             ));
         }

@@ -172,7 +172,7 @@ fn apply(kind: ChildKind, name: String, object: Value, live: Option<&ObjectMeta>
     Action::Apply {
         kind,
         name,
-        object,
+        object: if kind == ChildKind::StatefulSet { jetstream::applicable(object) } else { object },
         precondition: live.map(|live| Precondition { uid: live.uid.clone(), resource_version: None }).unwrap_or_default(),
         changed,
     }

@@ -9,6 +9,7 @@ mod secrets;
 mod server_config;
 mod service;
 mod stateful_set;
+mod twice;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +21,7 @@ pub(super) use secrets::{CLUSTER_PAIR, SERVER_PAIR, needs, present, secrets, unr
 pub(super) use server_config::server_config;
 pub(super) use service::service;
 pub(super) use stateful_set::{Images, pod_labels, stateful_set};
+pub(super) use twice::{applicable, may_stand_twice};
 
 use crate::api::{InterStepBufferService, JetStreamBufferService};
 use crate::controller_config::{Settings, quantity_bytes};

@@ -11,7 +11,8 @@ pub const CONTAINER_ENV: Rule = Rule {
     check: container_env,
 };
 
-const SERVERS_OWN: [&str; 6] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "GOMEMLIMIT", "JS_KEY"];
+/// `GOMEMLIMIT` is not among them: one of the user's own takes the place of ours.
+const SERVERS_OWN: [&str; 5] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "JS_KEY"];
 
 fn container_env(asked: &Asked<'_>) -> Vec<Violation> {
     let Some(jetstream) = &asked.new.spec.jetstream else { return Vec::new() };

@@ -209,10 +209,12 @@ impl Simulator {
             Action::Apply { kind, name, object, .. } => {
                 let version = self.version;
                 let live = self.children.entry((*kind, name.clone())).or_insert_with(|| json!({}));
+                let found = live.clone();
                 if let Some(before) = self.applied.insert((*kind, name.clone()), object.clone()) {
                     unmerge(live, &before, object);
                 }
                 merge(live, object);
+                keep_pairs(&found, live);
                 managed(live, names::CHILDREN_MANAGER, "Apply", self.now);
                 *live = stored(live.take(), version);
             }
@@ -261,6 +263,29 @@ fn merge(live: &mut Value, applied: &Value) {
             }
         }
         (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// Variables that stand twice and are not applied stay in their places (structured-merge-diff, `typed/merge.go`).
+///
+/// # Panics
+/// Where some stand twice in what is applied.
+fn keep_pairs(found: &Value, live: &mut Value) {
+    let containers = |object: &Value| object["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
+    let count = |env: &[Value], name: &Value| env.iter().filter(|variable| variable["name"] == *name).count();
+    for (index, container) in containers(live).iter().enumerate() {
+        let mut env = container["env"].as_array().cloned().unwrap_or_default();
+        assert!(env.iter().all(|variable| count(&env, &variable["name"]) == 1), "server-side apply refuses a variable that is named twice");
+        let before = containers(found).into_iter().find(|one| one["name"] == container["name"]).unwrap_or_default();
+        let before = before["env"].as_array().cloned().unwrap_or_default();
+        for (place, variable) in before.iter().enumerate().filter(|(_, variable)| count(&before, &variable["name"]) > 1) {
+            if container["env"].as_array().is_none_or(|applied| count(applied, &variable["name"]) == 0) {
+                env.insert(place.min(env.len()), variable.clone());
+            }
+        }
+        if env.len() != container["env"].as_array().map_or(0, Vec::len) {
+            live["spec"]["template"]["spec"]["containers"][index]["env"] = json!(env);
+        }
     }
 }
 

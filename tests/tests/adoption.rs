@@ -221,14 +221,66 @@ fn a_config_map_that_numaflows_controller_wrote_again_is_put_back_after_a_while(
     assert_eq!(simulator.children[&config_map()]["data"], before.children[&config_map()]["data"]);
 }
 
+/// The remedy is in the StatefulSet: server-side apply cannot write a list with one name twice, and a changed spec is carried out by nobody before the takeover.
 #[test]
-fn a_variable_that_is_named_twice_stops_the_takeover_with_words() {
-    let mut simulator = numaflows(&three());
-    let env = simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0/env")).expect("a list");
-    env.as_array_mut().into_iter().for_each(|env| env.push(json!({ "name": "GOMEMLIMIT", "value": "1" })));
+fn a_variable_that_is_named_twice_stops_the_takeover_with_words_and_the_remedy_works() {
+    let twice = json!([{ "name": "FOO", "value": "1" }, { "name": "FOO", "value": "2" }]);
+    let mut simulator = numaflows(&json!({ "jetstream": { "version": "latest", "replicas": 3, "containerTemplate": { "env": twice } } }));
     let before = simulator.children.clone();
-    assert!(simulator.settle().held.expect("words").contains("twice"));
+    let words = simulator.settle().held.expect("words");
+    assert!(words.contains("FOO twice in container main") && words.contains("kubectl patch --type=json"), "{words}");
     assert_eq!(simulator.children, before);
+    simulator.edit_spec("/jetstream/containerTemplate", json!({ "env": [twice[1]] }));
+    assert!(simulator.settle().held.expect("words").contains("FOO twice"), "the spec alone helps nobody");
+    let env = simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0/env")).expect("a list");
+    let env = env.as_array_mut().expect("a list");
+    let first = env.iter().position(|variable| variable["name"] == "FOO").expect("there");
+    env.remove(first);
+    let wanted = simulator.children[&set()]["spec"]["template"].clone();
+    assert!(simulator.settle().held.is_none());
+    assert_eq!(simulator.children[&set()]["spec"]["template"], wanted);
+}
+
+/// The memory limits that the container of the server names.
+fn memory_limits(simulator: &Simulator) -> Vec<Value> {
+    let env = simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+    let limits = env.as_array().into_iter().flatten().filter(|variable| variable["name"] == "GOMEMLIMIT");
+    limits.map(|variable| variable["value"].clone()).collect()
+}
+
+/// Numaflow's controller appends a user's own memory limit to its own; that is taken over as it runs, and ends with the next change.
+#[test]
+fn a_users_own_memory_limit_is_taken_over_as_it_runs_and_holds_after_any_change() {
+    let own = json!({ "env": [{ "name": "GOMEMLIMIT", "value": "100MiB" }] });
+    let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "containerTemplate": own } });
+    let limited = json!({ "resources": { "limits": { "memory": "1000Mi" } } });
+    let mut both = limited.clone();
+    both["env"] = own["env"].clone();
+    for (field, value, limit) in [
+        ("nodeSelector", json!({ "disk": "fast" }), json!("100MiB")),
+        ("containerTemplate", both, json!("100MiB")),
+        ("containerTemplate", json!({ "env": [{ "name": "GOMEMLIMIT", "value": "200MiB" }] }), json!("200MiB")),
+        ("containerTemplate", limited, json!("943718400")),
+        ("containerTemplate", json!(null), json!("off")),
+    ] {
+        let (before, mut simulator) = adopted(&spec);
+        let template = |simulator: &Simulator| simulator.children[&set()]["spec"]["template"].clone();
+        assert_eq!(template(&simulator), template(&before), "no restart");
+        assert_eq!(memory_limits(&simulator), [json!(null), json!("100MiB")]);
+        assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
+        let live =
+            simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0/env")).expect("a list");
+        live.as_array_mut().expect("a list").retain(|variable| variable["name"] != "GOMEMLIMIT");
+        simulator.settle();
+        assert_eq!(template(&simulator), template(&before), "drift is repaired to both");
+        simulator.children.remove(&set());
+        simulator.settle();
+        assert_eq!(template(&simulator), template(&before), "and so is a deleted StatefulSet");
+        simulator.edit_spec(&format!("/jetstream/{field}"), value.clone());
+        simulator.settle();
+        assert_eq!(memory_limits(&simulator), [limit], "{field} {value}");
+        assert_eq!(simulator.step().actions, [], "and then it is quiet");
+    }
 }
 
 /// A service of ours is not restarted by an upgrade of ours or a changed list of images either.

@@ -348,6 +348,10 @@ fn defect_27_go_collects_before_the_kernel_kills() {
     assert_eq!(variable(&healthy(&json!({})), "GOMEMLIMIT"), None, "without a limit there is none to stay below");
     let limited = healthy(&json!({ "containerTemplate": { "resources": { "limits": { "memory": "1000Mi" } } } }));
     assert_eq!(variable(&limited, "GOMEMLIMIT").expect("a limit")["value"], json!((900 << 20).to_string()));
+    let own = json!({ "resources": { "limits": { "memory": "1000Mi" } }, "env": [{ "name": "GOMEMLIMIT", "value": "500MiB" }] });
+    let own = main(&healthy(&json!({ "containerTemplate": own })));
+    let limits = own["env"].as_array().into_iter().flatten().filter(|variable| variable["name"] == "GOMEMLIMIT");
+    assert_eq!(limits.collect::<Vec<_>>(), [&json!({ "name": "GOMEMLIMIT", "value": "500MiB" })], "the user's own holds");
 }
 
 #[test]

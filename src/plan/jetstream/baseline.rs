@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Images, Subject, carry::carried, digest, server_config::server_config, stateful_set};
+use super::{Images, Subject, carry::carried, digest, server_config::server_config, stateful_set, twice};
 
 /// What runs, as it was last carried out, kept beside the accepted spec: the parts whose change restarts servers or pipelines. Only a change of the
 /// user's moves them; neither an upgrade of ours nor what somebody else wrote otherwise does.
@@ -79,7 +79,11 @@ fn next_template(base: &Value, before: &Value, after: &Value) -> Value {
     if before == after {
         return base.clone();
     }
-    let mut next = carried(base, before, after);
+    let (base, pair) = twice::once(base);
+    let mut next = carried(&base, before, after);
+    if pair {
+        twice::replace_pair(&mut next);
+    }
     for field in ["terminationGracePeriodSeconds", "enableServiceLinks"] {
         next["spec"][field] = after["spec"][field].clone();
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Baseline, Subject, hash, metadata, server_config};
+use super::{Baseline, Subject, hash, metadata, server_config, twice::MEMORY_LIMIT};
 use crate::api::names::{self, server_secret_key as key};
 use crate::api::{ContainerTemplate, Probe};
 use crate::controller_config::{JetStreamVersion, quantity_bytes};
@@ -207,10 +207,8 @@ fn main(subject: Subject<'_>, images: &Images) -> Value {
         json!({ "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") }),
         json!({ "name": "CLUSTER_ADVERTISE", "value": format!("$(POD_NAME).{}.$(POD_NAMESPACE).svc", names::service(name)) }),
     ];
-    let limits = subject.spec.container_template.as_ref().and_then(|template| template.resources.as_ref()?.limits.as_ref()?.get("memory"));
-    if let Some(bytes) = limits.and_then(|limit| quantity_bytes(&limit.0)) {
-        // Nine tenths: at the whole limit the kernel kills the server before Go collects (nats-server issue 5739).
-        env.push(json!({ "name": "GOMEMLIMIT", "value": (bytes / 10 * 9).to_string() }));
+    if let Some(bytes) = subject.spec.container_template.as_ref().and_then(memory_limit) {
+        env.push(json!({ "name": MEMORY_LIMIT, "value": bytes.to_string() }));
     }
     env.push(json!({ "name": "JS_KEY", "valueFrom": { "secretKeyRef": { "name": names::server_secret(name), "key": key::ENCRYPTION } } }));
     let mut command = vec![images.command.clone(), "--config".to_owned(), format!("{CONFIG_DIR}/nats-js.conf")];
@@ -238,6 +236,16 @@ fn main(subject: Subject<'_>, images: &Images) -> Value {
     });
     override_container(&mut container, subject.spec.container_template.as_ref());
     container
+}
+
+/// Bytes from which Go collects: nine tenths of the limit, because at the whole of it the kernel kills the server first (nats-server issue 5739). `None`
+/// where the user names the variable, whose value holds then.
+fn memory_limit(template: &ContainerTemplate) -> Option<u64> {
+    if template.env.iter().flatten().any(|variable| variable.name == MEMORY_LIMIT) {
+        return None;
+    }
+    let limit = template.resources.as_ref()?.limits.as_ref()?.get("memory")?;
+    Some(quantity_bytes(&limit.0)? / 10 * 9)
 }
 
 fn reloader(subject: Subject<'_>, images: &Images) -> Value {

@@ -19,6 +19,15 @@ pub fn simulated(spec: &Value) -> Simulator {
         volume: jetstream["persistence"]["volumeSize"].as_str().map(str::to_owned),
         images: None,
     };
+    let mut stateful_set = made.stateful_set();
+    let main = &mut stateful_set["spec"]["template"]["spec"]["containers"][0];
+    if jetstream["startArgs"].is_array() {
+        main["args"] = jetstream["startArgs"].clone();
+    }
+    if let (Some(env), Some(own)) = (main["env"].as_array_mut(), jetstream["containerTemplate"]["env"].as_array()) {
+        // Whatever their names are.
+        env.extend(own.iter().cloned());
+    }
     let word = |word: &str| word.to_owned();
     let pair = |whose: &str| [format!("{whose}-cert"), format!("{whose}-key"), format!("{whose}-ca")];
     let material = Material {
@@ -31,11 +40,8 @@ pub fn simulated(spec: &Value) -> Simulator {
     simulator.object["metadata"]["finalizers"] = json!([names::FINALIZER]);
     simulator.object["status"] = made.status();
     simulator.object["status"].as_object_mut().map(|status| status.remove("message"));
-    let mut objects = vec![
-        (ChildKind::StatefulSet, made.stateful_set()),
-        (ChildKind::Service, made.service()),
-        (ChildKind::ConfigMap, made.config_map()),
-    ];
+    let mut objects =
+        vec![(ChildKind::StatefulSet, stateful_set), (ChildKind::Service, made.service()), (ChildKind::ConfigMap, made.config_map())];
     for mut secret in made.secrets(&material) {
         let encoded = |text: &Value| json!(base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default()));
         let text = secret["stringData"].take();
