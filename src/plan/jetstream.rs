@@ -4,6 +4,7 @@ mod baseline;
 mod budget;
 mod carry;
 mod config_map;
+mod images;
 mod metadata;
 mod secrets;
 mod server_config;
@@ -14,13 +15,14 @@ mod twice;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-pub(super) use baseline::{Baseline, Text, next as baseline};
+pub(super) use baseline::{Baseline, Ran, Text, next as baseline};
 pub(super) use budget::budget;
 pub(super) use config_map::config_map;
+pub(super) use images::Images;
 pub(super) use secrets::{CLUSTER_PAIR, SERVER_PAIR, needs, present, secrets, unreadable_users};
 pub(super) use server_config::server_config;
 pub(super) use service::service;
-pub(super) use stateful_set::{Images, pod_labels, stateful_set};
+pub(super) use stateful_set::{pod_labels, stateful_set};
 pub(super) use twice::{applicable, may_stand_twice};
 
 use crate::api::{InterStepBufferService, JetStreamBufferService};

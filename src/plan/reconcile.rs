@@ -7,7 +7,7 @@ use serde_json::json;
 use super::adoption::{self, Before, Obstacle};
 use super::children::{Built, children};
 use super::deletion::seen;
-use super::jetstream::{self, Baseline, Images, Subject};
+use super::jetstream::{self, Baseline, Images, Ran, Subject};
 use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, missing, ownership, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus,
@@ -313,21 +313,23 @@ fn made(input: &Input<'_>, course: &Course<'_>) -> Result<Made, String> {
         Err(_) if old.as_ref().is_some_and(|(was, _)| was.spec.buffer_config == spec.buffer_config) => String::new(),
         Err(error) => return Err(format!("spec.jetstream.bufferConfig: {error}")),
     };
-    let images = images(input, spec, old.as_ref().map(|(was, baseline)| (was.spec, baseline)))?;
-    let old = old.as_ref().map(|(subject, baseline)| (*subject, baseline));
+    let ran = old.as_ref().and_then(|(was, baseline)| Images::of(&baseline.template, was.spec.version.as_deref(), config));
+    // As long as the user does not change the version, the images that run, so that neither a floating version nor a changed list restarts anything.
+    let unchanged = old.as_ref().is_some_and(|(was, _)| was.spec.version == spec.version);
+    let images = match ran.clone().filter(|_| unchanged) {
+        Some(images) => images,
+        None => listed(input, spec)?,
+    };
+    let old = old.as_ref().map(|(was, baseline)| Ran { was: *was, baseline, images: ran.as_ref() });
     let baseline = jetstream::baseline(subject, &images, stream_config, old);
     Ok(Made { settings, baseline })
 }
 
-/// The images of the version; as long as the user does not change the version, those that run, so that neither a floating version nor a changed list
-/// restarts anything.
-fn images(input: &Input<'_>, spec: &JetStreamBufferService, old: Option<(&JetStreamBufferService, &Baseline)>) -> Result<Images, String> {
-    let unchanged = old.filter(|(was, _)| was.version == spec.version);
+/// The images of a version by the controller configuration.
+fn listed(input: &Input<'_>, spec: &JetStreamBufferService) -> Result<Images, String> {
     let version = spec.version.as_deref().unwrap_or_default();
-    unchanged
-        .and_then(|(_, baseline)| Images::of(&baseline.template))
-        .or_else(|| input.config.jetstream_version(version).map(Images::listed))
-        .ok_or_else(|| format!("spec.jetstream.version: {version:?} is not in the controller configuration"))
+    let entry = input.config.jetstream_version(version);
+    entry.map(Images::listed).ok_or_else(|| format!("spec.jetstream.version: {version:?} is not in the controller configuration"))
 }
 
 /// Nothing can be done before a fact is known.

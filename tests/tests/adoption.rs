@@ -109,6 +109,22 @@ fn a_later_change_carries_itself_and_what_harms_nobody() {
     assert_eq!(simulator.step().actions, [], "and then it is quiet");
 }
 
+/// A change brings the probes along, and which of them a server can answer is told by the version where the image is a digest.
+#[test]
+fn the_probes_of_an_old_server_whose_image_is_a_digest_stay_those_that_it_can_answer() {
+    let mut simulator = numaflows(&json!({ "jetstream": { "version": "2.8.3", "replicas": 3 } }));
+    let live = simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0")).expect("made");
+    live["image"] = json!(format!("mirror.example/nats@sha256:{}", "0".repeat(64)));
+    simulator.settle();
+    simulator.edit_spec("/jetstream/containerTemplate", json!({ "resources": { "limits": { "cpu": "1" } } }));
+    simulator.settle();
+    let main = simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0].clone();
+    assert_eq!(main["resources"], json!({ "limits": { "cpu": "1" } }));
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        assert_eq!(main[probe]["httpGet"]["path"], json!("/"), "{probe}");
+    }
+}
+
 #[test]
 fn a_payload_that_grows_is_reloaded_and_leaves_what_a_server_reads_only_at_its_start() {
     let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "persistence": { "volumeSize": "10Gi" } } });

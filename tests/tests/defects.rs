@@ -327,6 +327,22 @@ fn defect_25_a_disabled_store_and_a_server_that_is_not_there_are_seen_by_probes(
         let path = |probe: &str| main[probe]["httpGet"]["path"].as_str().unwrap_or_default().to_owned();
         assert_eq!((path("readinessProbe").as_str(), path("livenessProbe").as_str()), (ready, live), "{version}");
     }
+    // The image may not say which release it is.
+    for digest in [false, true] {
+        let mut simulator = Simulator::new(&jetstream(&json!({ "version": "2.8.3" })));
+        for entry in simulator.config.jetstream.versions.iter_mut().filter(|_| digest) {
+            entry.nats_image = format!("mirror.example/nats@sha256:{}", "0".repeat(64));
+        }
+        simulator.settle();
+        let before = main(&simulator);
+        simulator.edit_spec("/jetstream/containerTemplate", json!({ "resources": { "limits": { "cpu": "1" } } }));
+        simulator.settle();
+        let after = main(&simulator);
+        assert_eq!(after["resources"], json!({ "limits": { "cpu": "1" } }));
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            assert_eq!(after[probe], before[probe], "{probe}");
+        }
+    }
     let own = main(&healthy(&json!({ "containerTemplate": { "readinessProbe": { "periodSeconds": 7 } } })));
     assert_eq!((&own["readinessProbe"]["periodSeconds"], own["readinessProbe"]["httpGet"].is_object()), (&json!(7), true));
 }

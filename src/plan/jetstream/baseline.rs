@@ -44,20 +44,26 @@ impl Text {
 /// Settings that a server reads only when it starts, and refuses a whole reload for where they changed (nats-server 2.12.7, server/reload.go).
 const ONLY_AT_START: [&str; 6] = ["port:", "http:", "store_dir:", "max_memory_store:", "max_file_store:", "lame_duck_duration:"];
 
-/// What should run now. `old` is the subject by the spec that was accepted last, and what ran by it; none for a service that is new.
-pub(in crate::plan) fn next(
-    subject: Subject<'_>,
-    images: &Images,
-    stream_config: String,
-    old: Option<(Subject<'_>, &Baseline)>,
-) -> Baseline {
+/// What ran until now.
+#[derive(Clone, Copy)]
+pub(in crate::plan) struct Ran<'a> {
+    /// The subject by the spec that was accepted last.
+    pub was: Subject<'a>,
+    /// What ran by it.
+    pub baseline: &'a Baseline,
+    /// The images in it; none where it has no container that we know.
+    pub images: Option<&'a Images>,
+}
+
+/// What should run now; `old` is none for a service that is new.
+pub(in crate::plan) fn next(subject: Subject<'_>, images: &Images, stream_config: String, old: Option<Ran<'_>>) -> Baseline {
     let template = stateful_set::template(subject, images);
     let volume_claim_templates = stateful_set::volume_claim_templates(subject);
     let config = server_config(subject);
-    let Some((was, base)) = old else {
+    let Some(Ran { was, baseline: base, images: ran }) = old else {
         return Baseline { template, volume_claim_templates, config: Text::own(config), stream_config: Text::own(stream_config) };
     };
-    let before = stateful_set::template(was, &Images::of(&base.template).unwrap_or_else(|| images.clone()));
+    let before = stateful_set::template(was, ran.unwrap_or(images));
     Baseline {
         template: next_template(&base.template, &before, &template),
         volume_claim_templates: base.volume_claim_templates.clone(),

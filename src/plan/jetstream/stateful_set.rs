@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Baseline, Subject, hash, metadata, server_config, twice::MEMORY_LIMIT};
+use super::{Baseline, Images, Subject, hash, metadata, server_config, twice::MEMORY_LIMIT};
 use crate::api::names::{self, server_secret_key as key};
 use crate::api::{ContainerTemplate, Probe};
-use crate::controller_config::{JetStreamVersion, quantity_bytes};
+use crate::controller_config::quantity_bytes;
 use crate::plan::ChildKind;
 
 /// Where the configuration is mounted.
@@ -21,46 +21,6 @@ const GRACE_PERIOD: i64 = 150;
 
 /// Seconds that a pod must have been ready before the next one is rolled.
 const MIN_READY: u8 = 30;
-
-/// What the containers run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::plan) struct Images {
-    server: String,
-    reloader: String,
-    exporter: String,
-    command: String,
-    release: Option<(u32, u32, u32)>,
-}
-
-impl Images {
-    /// From the controller configuration.
-    pub(in crate::plan) fn listed(entry: &JetStreamVersion) -> Self {
-        Self {
-            server: entry.nats_image.clone(),
-            reloader: entry.config_reloader_image.clone(),
-            exporter: entry.metrics_exporter_image.clone(),
-            command: entry.start_command.clone(),
-            release: entry.release(),
-        }
-    }
-
-    /// From a pod template, so that a floating version, one that is no longer listed, or one whose image was listed otherwise restarts nothing.
-    pub(in crate::plan) fn of(template: &Value) -> Option<Self> {
-        let containers = template["spec"]["containers"].as_array()?;
-        let container = |name: &str| containers.iter().find(|container| container["name"] == name);
-        let image = |name: &str| container(name).and_then(|container| container["image"].as_str()).unwrap_or_default().to_owned();
-        let main = container("main")?;
-        let server = main["image"].as_str()?.to_owned();
-        let release = crate::controller_config::parse_version(server.rsplit_once(':').map_or("", |(_, tag)| tag));
-        let command = main["command"][0].as_str()?.to_owned();
-        Some(Self { reloader: image("reloader"), exporter: image("metrics"), command, server, release })
-    }
-
-    fn at_least(&self, release: (u32, u32, u32)) -> bool {
-        // An image whose release we cannot read is one of somebody's own making, and those are recent.
-        self.release.is_none_or(|own| own >= release)
-    }
-}
 
 /// The `StatefulSet`. `annotations` are ours that are no part of what is rolled out.
 pub(in crate::plan) fn stateful_set(
