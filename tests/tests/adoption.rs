@@ -126,6 +126,21 @@ fn the_probes_of_an_old_server_whose_image_is_a_digest_stay_those_that_it_can_an
 }
 
 #[test]
+fn arguments_that_were_taken_over_are_replaced_and_removed() {
+    let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "startArgs": ["-D", "-V"] } });
+    for (own, expected) in [(json!(["-DV"]), json!(["-DV"])), (json!([]), json!(null)), (json!(null), json!(null))] {
+        let (before, mut simulator) = adopted(&spec);
+        let main = |simulator: &Simulator| simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0].clone();
+        assert_eq!((&main(&simulator), &main(&simulator)["args"]), (&main(&before), &json!(["-D", "-V"])));
+        simulator.edit_spec("/jetstream/startArgs", own);
+        simulator.settle();
+        assert_eq!(main(&simulator)["args"], expected);
+        assert_eq!(main(&simulator)["command"], main(&before)["command"]);
+        assert_eq!(simulator.step().actions, [], "and then it is quiet");
+    }
+}
+
+#[test]
 fn a_payload_that_grows_is_reloaded_and_leaves_what_a_server_reads_only_at_its_start() {
     let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "persistence": { "volumeSize": "10Gi" } } });
     let (before, mut simulator) = adopted(&spec);

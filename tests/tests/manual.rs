@@ -242,6 +242,6 @@ fn manual_every_other_field_of_the_spec_reaches_the_pods() {
         let own = one["env"].as_array().is_some_and(|env| env.contains(&json!({ "name": "OWN", "value": "x" })));
         assert!(own, "{}", one["name"]);
     }
-    assert!(containers[0]["command"].as_array().is_some_and(|command| command.contains(&json!("-D"))));
+    assert_eq!(containers[0]["args"], json!(["-D"]));
     assert_eq!((&template["metadata"]["labels"]["team"], &template["metadata"]["annotations"]["note"]), (&json!("blue"), &json!("x")));
 }

@@ -171,15 +171,13 @@ fn main(subject: Subject<'_>, images: &Images) -> Value {
         env.push(json!({ "name": MEMORY_LIMIT, "value": bytes.to_string() }));
     }
     env.push(json!({ "name": "JS_KEY", "valueFrom": { "secretKeyRef": { "name": names::server_secret(name), "key": key::ENCRYPTION } } }));
-    let mut command = vec![images.command.clone(), "--config".to_owned(), format!("{CONFIG_DIR}/nats-js.conf")];
-    command.extend(subject.spec.start_args.iter().flatten().cloned());
     let data = if subject.spec.persistence.is_some() { names::claim_template(name) } else { "js-data".to_owned() };
     let port = |name: &str, port: u16| json!({ "name": name, "containerPort": port, "protocol": "TCP" });
     let mut container = json!({
         "name": "main",
         "image": images.server,
         "imagePullPolicy": "IfNotPresent",
-        "command": command,
+        "command": [images.command, "--config", format!("{CONFIG_DIR}/nats-js.conf")],
         "env": env,
         "ports": [port("client", names::CLIENT_PORT), port("cluster", names::CLUSTER_PORT), port("monitor", names::MONITOR_PORT)],
         "lifecycle": { "preStop": { "exec": { "command": [images.command, format!("-sl=ldm={PID_DIR}/nats.pid")] } } },
@@ -194,6 +192,10 @@ fn main(subject: Subject<'_>, images: &Images) -> Value {
             { "name": data, "mountPath": DATA_DIR },
         ],
     });
+    // In `args`, where Numaflow's controller writes them too: a change of them replaces those that were found.
+    if let Some(own) = subject.spec.start_args.as_ref().filter(|own| !own.is_empty()) {
+        container["args"] = json!(own);
+    }
     override_container(&mut container, subject.spec.container_template.as_ref());
     container
 }
