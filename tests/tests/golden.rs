@@ -219,3 +219,15 @@ fn a_single_server_is_no_cluster() {
         "a budget over one server would block every drain"
     );
 }
+
+#[test]
+fn a_service_whose_name_nats_reads_as_a_truth_value_has_a_cluster_all_the_same() {
+    for (name, line) in [("on", "  name: \"on\"\n"), ("default", "  name: default\n")] {
+        let mut service = fixtures::service(&json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } }));
+        service.metadata.name = Some(name.to_owned());
+        let input = Input { service: &service, config: &ControllerConfig::built_in(), now: jiff::Timestamp::UNIX_EPOCH };
+        let plan = plan(&input, &Observed::nothing(), &Material::placeholders());
+        let map = desired(&plan, ChildKind::ConfigMap, &format!("isbsvc-{name}-js-config"));
+        assert!(map["data"]["nats-js"].as_str().is_some_and(|text| text.contains(line)), "{map}");
+    }
+}

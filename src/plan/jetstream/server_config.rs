@@ -61,11 +61,21 @@ fn cluster(subject: Subject<'_>) -> String {
     let tls = if subject.spec.tls_enabled() { tls(&CLUSTER_FILES, "  ", "    verify: true\n") } else { String::new() };
     format!(
         "###################################\n#                                 #\n# NATS Cluster                    #\n#                                 #\n###################################\n\
-         cluster {{\n  port: {port}\n  name: {name}\n  routes: [{routes}]\n  cluster_advertise: $CLUSTER_ADVERTISE\n  connect_retries: 120\n  {tls}\n}}\n",
+         cluster {{\n  port: {port}\n  name: {word}\n  routes: [{routes}]\n  cluster_advertise: $CLUSTER_ADVERTISE\n  connect_retries: 120\n  {tls}\n}}\n",
         port = names::CLUSTER_PORT,
+        word = word(name),
         routes = routes.join(","),
         tls = tls.trim(),
     )
+}
+
+/// A service's name as NATS reads it as text. A name begins with a small letter (RFC 1035 label), so it is no number, date or variable to NATS; but these
+/// words it reads as true or false, and does not start (nats-server 2.12.7, conf/lex.go, isBool). Every other name stays without quotes, as Numaflow writes it.
+fn word(name: &str) -> String {
+    match name {
+        "true" | "false" | "on" | "off" | "yes" | "no" => format!("\"{name}\""),
+        _ => name.to_owned(),
+    }
 }
 
 fn tls(files: &TlsFiles, indent: &str, more: &str) -> String {
@@ -74,4 +84,19 @@ fn tls(files: &TlsFiles, indent: &str, more: &str) -> String {
     format!(
         "{indent}tls {{\n{indent}  cert_file: \"{dir}/{cert}\"\n{indent}  key_file: \"{dir}/{key}\"\n{indent}  ca_file: \"{dir}/{authority}\"\n{more}{indent}}}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nats_reads_as_a_truth_value_is_quoted_and_no_other() {
+        for name in ["true", "false", "on", "off", "yes", "no"] {
+            assert_eq!(word(name), format!("\"{name}\""));
+        }
+        for name in ["default", "onn", "no-1", "t", "y", "null", "e5", "k8s", "inf", "g1", "include"] {
+            assert_eq!(word(name), name, "its bytes stay");
+        }
+    }
 }
