@@ -27,6 +27,9 @@ pub struct ContainerTemplate {
     /// Numbers of the liveness probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
+    /// Numbers of the startup probe. Numaflow's own definition does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_probe: Option<Probe>,
 }
 
 /// The numbers of a probe; what it asks is the service's business.

@@ -314,6 +314,11 @@ fn defect_24_a_large_store_has_half_an_hour_to_be_read_back_and_a_small_one_does
     assert!(number("periodSeconds") * number("failureThreshold") >= 1800, "{probe}");
     assert!(number("initialDelaySeconds") + number("periodSeconds") <= 2, "{probe}");
     assert_eq!(probe["httpGet"]["path"], json!("/healthz?js-server-only=true"), "one bad consumer keeps no pod from starting");
+    let own = main(&healthy(&json!({ "containerTemplate": { "startupProbe": { "periodSeconds": 10, "failureThreshold": 720 } } })));
+    let mut expected = probe;
+    expected["periodSeconds"] = json!(10);
+    expected["failureThreshold"] = json!(720);
+    assert_eq!(own["startupProbe"], expected, "the user may give it two hours, and it asks the same");
 }
 
 #[test]

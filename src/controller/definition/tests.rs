@@ -110,6 +110,11 @@ fn a_field_that_the_definition_lost_is_no_change_of_the_users() {
         words.contains("no longer has spec.jetstream.encryption, spec.jetstream.priority, spec.jetstream.startArgs and 1 more"),
         "{words}"
     );
+    // The field of container templates that only ours has.
+    let probe = json!({ "jetstream": { "version": "2.12.7", "containerTemplate": { "startupProbe": { "failureThreshold": 720 } } } });
+    assert_eq!(known(&ours()).follows(&now, &runs_by(&probe)), Follows::Nothing);
+    let Follows::Refuse(words) = known(&numaflows()).follows(&now, &runs_by(&probe)) else { panic!("it is held back") };
+    assert!(words.contains("no longer has spec.jetstream.containerTemplate.startupProbe,"), "{words}");
     let used = json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } });
     assert_eq!(known(&numaflows()).follows(&now, &runs_by(&used)), Follows::Nothing, "it uses none of them");
     assert_eq!(Definition::default().follows(&now, &runs_by(&was)), Follows::Nothing, "what is not known has lost nothing");

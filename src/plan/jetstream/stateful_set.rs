@@ -280,7 +280,12 @@ fn override_container(container: &mut Value, template: Option<&ContainerTemplate
         env.extend(own.iter().map(|variable| json!(variable)));
         container["env"] = json!(env);
     }
-    for (field, own) in [("readinessProbe", &template.readiness_probe), ("livenessProbe", &template.liveness_probe)] {
+    let probes = [
+        ("readinessProbe", &template.readiness_probe),
+        ("livenessProbe", &template.liveness_probe),
+        ("startupProbe", &template.startup_probe),
+    ];
+    for (field, own) in probes {
         override_probe(container, field, own.as_ref());
     }
 }
