@@ -108,6 +108,7 @@ pub const ALL: &[&Rule] = &[
     &persistence::PERSISTENCE,
     &start_args::START_ARGS,
     &pod::CONTAINER_ENV,
+    &pod::CONTAINER_PROBE,
     &tls::TLS_CLIENTS,
     &service_type::TYPE_CHANGE,
     &encryption::ENCRYPTION_TOGGLE,

@@ -11,6 +11,15 @@ pub const CONTAINER_ENV: Rule = Rule {
     check: container_env,
 };
 
+/// Kubernetes takes the probes.
+pub const CONTAINER_PROBE: Rule = Rule {
+    name: "container-probe",
+    level: Level::Deny,
+    summary: "successThreshold of a liveness or startup probe is 1: Kubernetes takes no other, and would refuse the StatefulSet.",
+    about_change: false,
+    check: container_probe,
+};
+
 /// `GOMEMLIMIT` is not among them: one of the user's own takes the place of ours.
 const SERVERS_OWN: [&str; 5] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "JS_KEY"];
 
@@ -33,4 +42,22 @@ fn container_env(asked: &Asked<'_>) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Of the server alone: no other container has a probe whose numbers could be changed.
+fn container_probe(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(template) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.container_template.as_ref()) else {
+        return Vec::new();
+    };
+    let thresholds = [("livenessProbe", &template.liveness_probe), ("startupProbe", &template.startup_probe)]
+        .map(|(field, probe)| (field, probe.as_ref().and_then(|probe| probe.success_threshold)));
+    let wrong = thresholds.into_iter().filter(|(_, threshold)| threshold.is_some_and(|threshold| threshold != 1));
+    wrong
+        .map(|(field, threshold)| {
+            Violation::new(
+                format!("spec.jetstream.containerTemplate.{field}.successThreshold"),
+                format!("{} is refused by Kubernetes, which takes only 1 for this probe; leave it out", threshold.unwrap_or_default()),
+            )
+        })
+        .collect()
 }

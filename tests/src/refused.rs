@@ -24,6 +24,8 @@ pub fn new_services() -> Vec<(Value, &'static str)> {
         (jetstream("bufferConfig", json!("stream:\n  maxMessages: 1\n")), "buffer-config"),
         (jetstream("persistence", json!({ "volumeSize": "lots" })), "persistence"),
         (jetstream("startArgs", json!(["--config=/tmp/x"])), "start-args"),
+        (jetstream("containerTemplate", json!({ "env": [{ "name": "JS_KEY", "value": "x" }] })), "container-env"),
+        (jetstream("containerTemplate", json!({ "livenessProbe": { "successThreshold": 2 } })), "container-probe"),
     ]
 }
 

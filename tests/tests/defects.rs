@@ -367,6 +367,8 @@ fn defect_26_the_store_is_smaller_than_the_volume_unless_the_user_names_its_size
 #[test]
 fn defect_27_go_collects_before_the_kernel_kills() {
     assert_eq!(variable(&healthy(&json!({})), "GOMEMLIMIT"), None, "without a limit there is none to stay below");
+    let unlimited = healthy(&json!({ "containerTemplate": { "resources": { "limits": { "memory": "0" } } } }));
+    assert_eq!(variable(&unlimited, "GOMEMLIMIT"), None, "0 is no limit");
     let limited = healthy(&json!({ "containerTemplate": { "resources": { "limits": { "memory": "1000Mi" } } } }));
     assert_eq!(variable(&limited, "GOMEMLIMIT").expect("a limit")["value"], json!((900 << 20).to_string()));
     let own = json!({ "resources": { "limits": { "memory": "1000Mi" } }, "env": [{ "name": "GOMEMLIMIT", "value": "500MiB" }] });

@@ -66,6 +66,11 @@ fn creating() {
         (jetstream(&json!({ "startArgs": ["-c=/x"] })), vec!["start-args"]),
         (jetstream(&json!({ "startArgs": ["-m=1", "-p=1", "-js=false", "--cluster_name=x", "---D", "-D=x", "D"] })), vec!["start-args"; 7]),
         (jetstream(&json!({ "containerTemplate": { "env": [{ "name": "JS_KEY", "value": "x" }] } })), vec!["container-env"]),
+        (jetstream(&json!({ "containerTemplate": { "env": [{ "name": "GOMEMLIMIT", "value": "1GiB" }] } })), vec![]),
+        (jetstream(&json!({ "containerTemplate": { "readinessProbe": { "successThreshold": 2 } } })), vec![]),
+        (jetstream(&json!({ "containerTemplate": { "livenessProbe": { "successThreshold": 1 } } })), vec![]),
+        (jetstream(&json!({ "containerTemplate": { "livenessProbe": { "successThreshold": 2 } } })), vec!["container-probe"]),
+        (jetstream(&json!({ "containerTemplate": { "startupProbe": { "successThreshold": 0 } } })), vec!["container-probe"]),
     ] {
         assert_eq!(denied(&create(&spec)), expected, "{spec}");
     }

@@ -207,7 +207,8 @@ fn memory_limit(template: &ContainerTemplate) -> Option<u64> {
         return None;
     }
     let limit = template.resources.as_ref()?.limits.as_ref()?.get("memory")?;
-    Some(quantity_bytes(&limit.0)? / 10 * 9)
+    // To Kubernetes 0 is no limit; to Go it would be one that never lets it stop collecting.
+    Some(quantity_bytes(&limit.0)? / 10 * 9).filter(|bytes| *bytes > 0)
 }
 
 fn reloader(subject: Subject<'_>, images: &Images) -> Value {
