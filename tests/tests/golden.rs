@@ -231,3 +231,40 @@ fn a_service_whose_name_nats_reads_as_a_truth_value_has_a_cluster_all_the_same()
         assert!(map["data"]["nats-js"].as_str().is_some_and(|text| text.contains(line)), "{map}");
     }
 }
+
+/// What Pod Security `restricted` asks (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>), of the pod and of each container in it.
+#[test]
+fn the_pods_pass_pod_security_restricted() {
+    for more in [
+        json!({}),
+        json!({ "replicas": 1 }),
+        json!({ "tls": true, "encryption": true, "persistence": {} }),
+        json!({ "containerTemplate": { "resources": { "limits": { "memory": "1Gi" } } }, "nodeSelector": { "disk": "fast" } }),
+    ] {
+        let mut spec = json!({ "version": "2.12.7" });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        let set = desired(&planned(&json!({ "jetstream": spec })), ChildKind::StatefulSet, "isbsvc-default-js");
+        let pod = &set["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{more}");
+        assert_ne!(pod["securityContext"]["runAsUser"], json!(0), "{more}");
+        assert_eq!(pod["securityContext"]["seccompProfile"], json!({ "type": "RuntimeDefault" }), "{more}");
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert_eq!(pod[field], json!(null), "{more} {field}");
+        }
+        let lists = ["containers", "initContainers", "ephemeralContainers"];
+        let containers: Vec<_> = lists.iter().flat_map(|list| pod[list].as_array().into_iter().flatten()).collect();
+        assert_eq!(containers.len(), 3, "{more}");
+        for container in containers {
+            // The whole of it: neither another user, nor a capability back, nor a profile of its own.
+            let expected = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+            assert_eq!(container["securityContext"], expected, "{more} {}", container["name"]);
+            let host = container["ports"].as_array().into_iter().flatten().find(|port| port.get("hostPort").is_some());
+            assert_eq!(host, None, "{more} {}", container["name"]);
+        }
+        for volume in pod["volumes"].as_array().into_iter().flatten() {
+            assert!(volume["emptyDir"].is_object() || volume["projected"].is_object(), "{more} {volume}");
+        }
+    }
+}

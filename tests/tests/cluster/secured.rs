@@ -5,14 +5,17 @@ use std::time::Duration;
 use isbsvc_tests::cluster::{Cluster, service};
 use serde_json::{Value, json};
 
-/// TLS and encryption at rest together: the servers find one another, ask clients for TLS, and encrypt what they store.
+/// TLS and encryption at rest together, where Pod Security is `restricted`: the servers find one another, ask clients for TLS, and encrypt what they store.
 #[test]
 fn a_service_with_tls_and_encryption_serves() {
     let cluster = Cluster::from_environment();
     let namespace = cluster.namespace("test-secured");
+    cluster.kubectl(&["label", "namespace", &namespace.name, "pod-security.kubernetes.io/enforce=restricted"]).ok();
     namespace.apply(&service("default", &json!({ "tls": true, "encryption": true, "persistence": { "volumeSize": "1Gi" } }))).ok();
     let status = namespace.healthy("default");
     assert_eq!(status["config"]["jetstream"]["tlsEnabled"], json!(true));
+    let root = namespace.kubectl(&["run", "root", "--image=root", "--dry-run=server"]);
+    assert!(root.code != 0 && root.err.contains("PodSecurity"), "it is enforced: {root:?}");
     for ordinal in 0..3 {
         let pod = format!("isbsvc-default-js-{ordinal}");
         let address = namespace.get(&format!("pod/{pod}"))["status"]["podIP"].as_str().unwrap_or_default().to_owned();
