@@ -21,23 +21,47 @@ fn valid(field: &'static str) -> BoxedStrategy<Value> {
             json!({ "volumeSize": "1Gi" }),
             json!({ "storageClassName": "fast", "accessMode": "ReadWriteOncePod" }),
         ]),
-        "tls" | "encryption" => one_of(vec![json!(null), json!(false), json!(true)]),
+        "tls" | "encryption" | "automountServiceAccountToken" => one_of(vec![json!(null), json!(false), json!(true)]),
         "settings" => one_of(vec![json!(null), json!("max_payload: 2MB\n"), json!("max_file_store: 100MB\nmax_memory_store: 10M\n")]),
         "bufferConfig" => one_of(vec![json!(null), json!("stream:\n  maxMsgs: 5\n"), json!("consumer:\n  ackWait: 30s\n")]),
         "containerTemplate" => one_of(vec![
             json!(null),
             json!({ "resources": { "limits": { "memory": "512Mi" }, "requests": { "cpu": "0.5" } } }),
             json!({ "env": [{ "name": "A", "value": "b" }], "imagePullPolicy": "Always", "livenessProbe": { "periodSeconds": 7 } }),
+            json!({ "env": [{ "name": "GOMEMLIMIT", "value": "100MiB" }], "startupProbe": { "failureThreshold": 7200 }, "resources": {} }),
+            json!({ "securityContext": { "runAsUser": 1000 }, "envFrom": [{ "secretRef": { "name": "more" } }], "readinessProbe": {} }),
+        ]),
+        "reloaderContainerTemplate" | "metricsContainerTemplate" => one_of(vec![
+            json!(null),
+            json!({}),
+            json!({ "resources": { "limits": { "cpu": "100m" } }, "imagePullPolicy": "Never" }),
+            json!({ "env": [{ "name": "GOMEMLIMIT", "value": "1" }], "securityContext": {}, "livenessProbe": { "periodSeconds": 7 } }),
         ]),
         "metadata" => one_of(vec![json!(null), json!({ "labels": { "team": "a/b".replace('/', "-") }, "annotations": { "x/y": "1" } })]),
         "nodeSelector" => one_of(vec![json!(null), json!({ "disk": "ssd" })]),
         "tolerations" => one_of(vec![json!(null), json!([]), json!([{ "key": "k", "operator": "Exists" }])]),
-        "startArgs" => one_of(vec![json!(null), json!(["-D"])]),
+        "affinity" => one_of(vec![
+            json!(null),
+            json!({}),
+            json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [{ "matchFields": [] }] } } }),
+            json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+                { "topologyKey": "zone", "labelSelector": { "matchLabels": { "team": "a" } } },
+            ] } }),
+        ]),
+        "securityContext" => one_of(vec![json!(null), json!({}), json!({ "runAsUser": 1000, "fsGroup": 1000, "runAsNonRoot": false })]),
+        "priority" => one_of(vec![json!(null), json!(0), json!(7), json!(-7)]),
+        "priorityClassName" | "serviceAccountName" | "runtimeClassName" => one_of(vec![json!(null), json!("some")]),
+        "imagePullSecrets" => one_of(vec![json!(null), json!([]), json!([{ "name": "a" }, { "name": "b" }])]),
+        "dnsPolicy" => one_of(vec![json!(null), json!("Default"), json!("ClusterFirst")]),
+        "dnsConfig" => one_of(vec![json!(null), json!({}), json!({ "options": [{ "name": "ndots", "value": "2" }], "searches": ["a"] })]),
+        "resourceClaims" => one_of(vec![json!(null), json!([]), json!([{ "name": "a", "resourceClaimName": "b" }])]),
+        "startArgs" => one_of(vec![json!(null), json!([]), json!(["-D"]), json!(["-V", "-T=false"])]),
         other => panic!("no values for {other}"),
     }
 }
 
-const FIELDS: [&str; 12] = [
+/// Every field that `spec.jetstream` can have.
+const FIELDS: [&str; 25] = [
     "version",
     "replicas",
     "persistence",
@@ -50,7 +74,31 @@ const FIELDS: [&str; 12] = [
     "nodeSelector",
     "tolerations",
     "startArgs",
+    "affinity",
+    "securityContext",
+    "priority",
+    "priorityClassName",
+    "imagePullSecrets",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "runtimeClassName",
+    "dnsPolicy",
+    "dnsConfig",
+    "resourceClaims",
+    "reloaderContainerTemplate",
+    "metricsContainerTemplate",
 ];
+
+#[test]
+fn no_field_is_left_out() {
+    let definition = isbsvc::api::crd();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["jetstream"];
+    let mut known: Vec<_> = schema["properties"].as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+    let mut tried = FIELDS.to_vec();
+    known.sort_unstable();
+    tried.sort_unstable();
+    assert_eq!(tried, known);
+}
 
 fn spec() -> impl Strategy<Value = Value> {
     FIELDS.map(valid).to_vec().prop_map(|values| {
