@@ -227,6 +227,15 @@ fn manual_every_other_field_of_the_spec_reaches_the_pods() {
     }
     spec["metadata"] = json!({ "labels": { "team": "blue" }, "annotations": { "note": "x" } });
     spec["startArgs"] = json!(["-D"]);
+    let probes = json!({
+        "readinessProbe": { "successThreshold": 2 },
+        "livenessProbe": { "initialDelaySeconds": 90, "periodSeconds": 61, "timeoutSeconds": 9, "failureThreshold": 8 },
+        "startupProbe": { "periodSeconds": 10, "failureThreshold": 720 },
+    });
+    for (probe, numbers) in probes.as_object().into_iter().flatten() {
+        spec["containerTemplate"][probe] = numbers.clone();
+    }
+    let without = set(&healthy(&json!({})))["template"]["spec"]["containers"][0].clone();
     let template = set(&healthy(&spec))["template"].clone();
     for (field, value) in pod.as_object().into_iter().flatten() {
         assert_eq!(&template["spec"][field], value, "{field}");
@@ -243,5 +252,12 @@ fn manual_every_other_field_of_the_spec_reaches_the_pods() {
         assert!(own, "{}", one["name"]);
     }
     assert_eq!(containers[0]["args"], json!(["-D"]));
+    for (probe, numbers) in probes.as_object().into_iter().flatten() {
+        let mut expected = without[probe].clone();
+        for (number, value) in numbers.as_object().into_iter().flatten() {
+            expected[number] = value.clone();
+        }
+        assert_eq!(containers[0][probe], expected, "the numbers that were given, and no other");
+    }
     assert_eq!((&template["metadata"]["labels"]["team"], &template["metadata"]["annotations"]["note"]), (&json!("blue"), &json!("x")));
 }
