@@ -1,5 +1,6 @@
-/// A size as NATS reads it: a number, or a number with a suffix (`k`, `m`, `g`, `t` are powers of 1000; `kb`, `ki`, `kib` and so on powers of 1024;
-/// nats-server `conf/parse.go`).
+/// A size as NATS reads it: a number, or a number with a suffix (`k`, `m`, `g`, `t`, `p`, `e` are powers of 1000; `kb`, `ki`, `kib` and so on powers of
+/// 1024). Every listed release reads all of them, and the same (nats-server `conf/parse.go`, the case `itemInteger`, in v2.8.1, v2.9.0, v2.10.29 and
+/// v2.12.7), so that a size is written as its user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsSize {
     /// As it was written, which is safe to write into a configuration.
@@ -8,14 +9,24 @@ pub struct NatsSize {
     pub bytes: i64,
 }
 
+/// Why a text is no size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSize {
+    /// NATS would not read it as a number.
+    #[error("is not a size; write bytes, or a number with K, M, G or T, such as 20G")]
+    Form,
+    /// NATS counts in 64 bits with a sign, and what goes beyond becomes another number without a word.
+    #[error("is more than NATS can count; write at most {} bytes", i64::MAX)]
+    TooLarge,
+}
+
 impl NatsSize {
-    /// Reads a size; `None` where NATS would not.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Reads a size as NATS does.
+    pub fn parse(text: &str) -> Result<Self, NoSize> {
         let text = text.trim();
         let digits_end =
             text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || (*at == 0 && *c == '-'))).map_or(text.len(), |(at, _)| at);
         let (number, suffix) = text.split_at(digits_end);
-        let number: i64 = number.parse().ok()?;
         let factor = match suffix.to_ascii_lowercase().as_str() {
             "" => 1,
             "k" => 1000,
@@ -26,9 +37,17 @@ impl NatsSize {
             "gb" | "gi" | "gib" => 1 << 30,
             "t" => 1_000_000_000_000,
             "tb" | "ti" | "tib" => 1_i64 << 40,
-            _ => return None,
+            "p" => 1_000_000_000_000_000,
+            "pb" | "pi" | "pib" => 1 << 50,
+            "e" => 1_000_000_000_000_000_000,
+            "eb" | "ei" | "eib" => 1 << 60,
+            _ => return Err(NoSize::Form),
         };
-        Some(Self { text: text.to_owned(), bytes: number.checked_mul(factor)? })
+        if !number.ends_with(|c: char| c.is_ascii_digit()) {
+            return Err(NoSize::Form);
+        }
+        let bytes = number.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(NoSize::TooLarge)?;
+        Ok(Self { text: text.to_owned(), bytes })
     }
 }
 
@@ -85,16 +104,28 @@ fn quantity(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
+    /// The table of nats-server v2.12.7, `conf/parse.go`, the case `itemInteger`.
     #[test]
     fn sizes_are_read_as_nats_does() {
-        let bytes = |text| NatsSize::parse(text).map(|size| size.bytes);
-        assert_eq!(bytes("1048576"), Some(1_048_576));
-        assert_eq!(bytes("-1"), Some(-1));
-        assert_eq!(bytes("20G"), Some(20_000_000_000));
-        assert_eq!(bytes("20Gi"), Some(20 << 30));
-        assert_eq!(bytes("1TB"), Some(1 << 40));
-        for bad in ["", "1X", "1 ; include /etc/passwd", "1e6", "ten", "--1", "9999999999TB"] {
-            assert_eq!(bytes(bad), None, "{bad}");
+        let bytes = |text: &str| NatsSize::parse(text).map(|size| size.bytes);
+        for (power, suffix) in (1..).zip(["k", "m", "g", "t", "p", "e"]) {
+            assert_eq!(bytes(&format!("3{suffix}")), Ok(3 * 1000_i64.pow(power)), "{suffix}");
+            for more in ["b", "i", "ib"] {
+                assert_eq!(bytes(&format!("3{suffix}{more}")), Ok(3 * 1024_i64.pow(power)), "{suffix}{more}");
+                assert_eq!(bytes(&format!("3{suffix}{more}").to_uppercase()), Ok(3 * 1024_i64.pow(power)), "{suffix}{more}");
+            }
+        }
+        for (text, read) in [("1048576", 1_048_576), ("-1", -1), ("0", 0), ("007", 7), ("1TB", 1 << 40), ("9223372036854775807", i64::MAX)]
+        {
+            assert_eq!(bytes(text), Ok(read), "{text}");
+            assert_eq!(NatsSize::parse(text).expect("a size").text, text, "as it was written");
+        }
+        for bad in ["", "-", "TB", "1X", "1kbi", "1 TB", "1 ; include /etc/passwd", "1e6", "ten", "--1", "+1", "1.5G"] {
+            assert_eq!(bytes(bad), Err(NoSize::Form), "{bad}");
+        }
+        // What NATS itself would count as another number.
+        for large in ["9223372036854775808", "9999999999TB", "8EiB", "10e", "-9eb"] {
+            assert_eq!(bytes(large), Err(NoSize::TooLarge), "{large}");
         }
     }
 

@@ -50,7 +50,7 @@ impl Settings {
         let mut take = |key: &str, fallback: &str| {
             merged
                 .remove(key)
-                .or_else(|| NatsSize::parse(fallback))
+                .or_else(|| NatsSize::parse(fallback).ok())
                 .ok_or_else(|| ValueError { key: key.to_owned(), message: "is missing".to_owned() })
         };
         Ok(Self {
@@ -87,10 +87,7 @@ fn size(key: &str, value: &Value) -> Result<(String, NatsSize), ValueError> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let size = NatsSize::parse(&text).ok_or_else(|| ValueError {
-        key: key.clone(),
-        message: format!("{text:?} is not a size; write bytes, or a number with K, M, G or T, such as 20G"),
-    })?;
+    let size = NatsSize::parse(&text).map_err(|why| ValueError { key: key.clone(), message: format!("{text:?} {why}") })?;
     let lowest = if key == "max_payload" { 1 } else { -1 };
     if size.bytes < lowest {
         return Err(ValueError { key, message: format!("{} is below {lowest}", size.text) });
@@ -127,6 +124,17 @@ mod tests {
         ] {
             assert!(Settings::merged(DEFAULTS, Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_no_size_is_one_line_that_says_what_to_write() {
+        for (text, words) in [
+            ("max_file_store: lots", "max_file_store: \"lots\" is not a size; write bytes, or a number with K, M, G or T, such as 20G"),
+            ("max_file_store: 8EiB", "max_file_store: \"8EiB\" is more than NATS can count; write at most 9223372036854775807 bytes"),
+        ] {
+            assert_eq!(Settings::merged(DEFAULTS, Some(text)).expect_err(text).to_string(), words);
+        }
+        assert_eq!(Settings::merged(DEFAULTS, Some("max_file_store: 2PB")).expect("valid").max_file_store.bytes, 2 << 50);
     }
 
     #[test]

@@ -171,5 +171,5 @@ pub(super) fn config(servers: &[&Server], observed: &Observed, found: &mut Found
 
 /// A size that the configuration sets; `None` where it does not, or in a way that we do not write.
 fn value(text: &str, setting: &str) -> Option<NatsSize> {
-    text.lines().find_map(|line| NatsSize::parse(line.trim().strip_prefix(setting)?.trim_start().strip_prefix([':', '='])?))
+    text.lines().find_map(|line| NatsSize::parse(line.trim().strip_prefix(setting)?.trim_start().strip_prefix([':', '='])?).ok())
 }
