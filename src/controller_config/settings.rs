@@ -33,13 +33,14 @@ impl Settings {
         Self::of(parse(defaults).ok()?, usable).ok()
     }
 
-    /// The file store in bytes where the servers have a volume of so many: what the user set, otherwise no more than the volume holds. -1 means that NATS
-    /// chooses.
+    /// The file store in bytes where the servers have a volume of so many: what the user set, otherwise no more than nineteen twentieths of the volume.
+    /// -1 means that NATS chooses.
     pub fn file_store_bytes(&self, volume: Option<u64>) -> i64 {
         let asked = self.max_file_store.bytes;
-        match volume.and_then(|volume| i64::try_from(volume).ok()) {
-            // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
-            Some(volume) if !self.own_max_file_store && (asked < 0 || asked > volume) => volume - volume / 20,
+        // A twentieth stays free for the file system's own needs and for the raft logs, which NATS does not count.
+        let most = volume.and_then(|volume| i64::try_from(volume - volume / 20).ok());
+        match most.filter(|_| !self.own_max_file_store) {
+            Some(most) if asked < 0 || asked > most => most,
             _ => asked,
         }
     }
@@ -153,6 +154,11 @@ mod tests {
         assert_eq!(bytes(None, None), 1 << 40);
         assert_eq!(bytes(Some("max_file_store: 2000\n"), Some(1000)), 2000);
         assert_eq!(bytes(Some("max_payload: 2000\n"), Some(1000)), 950);
+        // The controller configuration's own number may be that of the volume, or leave it less than the twentieth.
+        for (default, limit) in [(-1, 950), (0, 0), (949, 949), (950, 950), (951, 950), (1000, 950), (1001, 950)] {
+            let settings = Settings::merged(&format!("max_file_store: {default}\n"), None).expect("valid");
+            assert_eq!(settings.file_store_bytes(Some(1000)), limit, "{default}");
+        }
     }
 
     #[test]

@@ -362,6 +362,13 @@ fn defect_26_the_store_is_smaller_than_the_volume_unless_the_user_names_its_size
     let bytes: u64 = limit(&json!({ "persistence": {} })).parse().expect("bytes");
     assert!(bytes < 20 << 30 && bytes > 18 << 30, "{bytes} of 20Gi");
     assert_eq!(limit(&json!({ "persistence": {}, "settings": "max_file_store: 30G" })), "30G");
+    // Nor does a default of the controller configuration fill the volume.
+    for default in ["20Gi", "21Gi", "-1"] {
+        let mut simulator = Simulator::new(&jetstream(&json!({ "persistence": {} })));
+        simulator.config.jetstream.settings = format!("max_payload: 1048576\nmax_memory_store: -1\nmax_file_store: {default}\n");
+        simulator.settle();
+        assert!(config(&simulator).contains(&format!("max_file_store: {bytes}\n")), "{default}: {}", config(&simulator));
+    }
 }
 
 #[test]
