@@ -246,6 +246,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
             .map(|condition| format!("{}: {}", condition.reason, condition.message))
     } else {
         let mut warnings = plan.foreign_writers.clone();
+        warnings.extend(payload_kept(&made));
         warnings.extend(course.tolerated.iter().map(|finding| format!("tolerated, because it was there before: {finding}")));
         warnings.push(status::words(&verdict, Level::Warning));
         warnings.retain(|words| !words.is_empty());
@@ -283,6 +284,17 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
 struct Made {
     settings: Settings,
     baseline: Baseline,
+}
+
+/// That servers go on taking larger messages than the settings ask for, in words.
+fn payload_kept(made: &Made) -> Option<String> {
+    let (runs, asked) = (made.baseline.max_payload()?, &made.settings.max_payload);
+    (asked.bytes < runs.bytes).then(|| {
+        format!(
+            "max_payload stays {}, not {} as the settings say now, because larger messages that are stored could not be delivered",
+            runs.text, asked.text
+        )
+    })
 }
 
 /// What the spec that holds comes to, beside what was there before; in words, why it comes to nothing. All of it was asked by the rules, unless the

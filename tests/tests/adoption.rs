@@ -331,6 +331,40 @@ fn a_changed_controller_configuration_restarts_nothing() {
     let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default();
     assert!(text.contains("max_payload: 2097152\n"), "what a server reloads goes out: {text}");
     assert!(text.contains("max_file_store: 1TB\n"), "what it would refuse to reload does not: {text}");
+    assert_eq!(simulator.service().status.expect("a status").message, None);
+}
+
+/// Larger messages that are stored could not be delivered any more, whoever makes the limit smaller.
+#[test]
+fn a_smaller_max_payload_of_the_controller_configuration_reaches_no_live_service() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } }));
+    let default = |simulator: &mut Simulator, size: &str| {
+        simulator.config.jetstream.settings = format!("max_payload: {size}\nmax_memory_store: -1\nmax_file_store: 1TB\n");
+        simulator.settle();
+    };
+    let runs = |simulator: &Simulator| {
+        let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default().to_owned();
+        text.lines().find_map(|line| line.strip_prefix("max_payload: ").map(str::to_owned))
+    };
+    default(&mut simulator, "8MB");
+    simulator.start_pods();
+    for (what, size, own, kept, warned) in [
+        ("the configuration's goes down", "1MB", json!(null), "8MB", Some("max_payload stays 8MB, not 1MB")),
+        ("and something else changes", "1MB", json!("max_memory_store: -1\n"), "8MB", Some("max_payload stays 8MB, not 1MB")),
+        ("the user's own is below what runs", "1MB", json!("max_payload: 2MB\n"), "8MB", Some("max_payload stays 8MB, not 2MB")),
+        ("the configuration's goes up again", "16MB", json!(null), "16MB", None),
+    ] {
+        simulator.edit_spec("/jetstream/settings", own);
+        default(&mut simulator, size);
+        assert_eq!(runs(&simulator).as_deref(), Some(kept), "{what}");
+        let status = simulator.service().status.expect("a status");
+        let message = status.message.clone().unwrap_or_default();
+        assert!(
+            status.is_healthy() && message.starts_with(&warned.map(|words| format!("Warning: {words}")).unwrap_or_default()),
+            "{message}"
+        );
+        assert_eq!(message.is_empty(), warned.is_none(), "{what}: {message}");
+    }
 }
 
 #[test]

@@ -2,9 +2,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Images, Subject, carry::carried, digest, server_config::server_config, stateful_set, twice};
+use crate::controller_config::NatsSize;
 
 /// What runs, as it was last carried out, kept beside the accepted spec: the parts whose change restarts servers or pipelines. Only a change of the
-/// user's moves them; neither an upgrade of ours nor what somebody else wrote otherwise does.
+/// user's moves them; neither an upgrade of ours nor what somebody else wrote otherwise does. The configuration and `streamConfig` follow the defaults of
+/// the controller configuration as well, as far as no server restarts and no message gets smaller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::plan) struct Baseline {
@@ -41,6 +43,20 @@ impl Text {
     }
 }
 
+impl Baseline {
+    /// Largest message that the servers take; `None` where their configuration does not say so as we write it.
+    pub fn max_payload(&self) -> Option<NatsSize> {
+        max_payload(&self.config.text)
+    }
+}
+
+/// What stands in a configuration of the servers before the size of the largest message.
+const MAX_PAYLOAD: &str = "max_payload:";
+
+fn max_payload(text: &str) -> Option<NatsSize> {
+    text.lines().find_map(|line| NatsSize::parse(line.trim_start().strip_prefix(MAX_PAYLOAD)?).ok())
+}
+
 /// Settings that a server reads only when it starts, and refuses a whole reload for where they changed (nats-server 2.12.7, server/reload.go).
 const ONLY_AT_START: [&str; 6] = ["port:", "http:", "store_dir:", "max_memory_store:", "max_file_store:", "lame_duck_duration:"];
 
@@ -70,7 +86,7 @@ pub(in crate::plan) fn next(subject: Subject<'_>, images: &Images, stream_config
         config: if base.config.made == digest(&config) {
             base.config.clone()
         } else {
-            Text::found(keep_start_settings(&config, &base.config.text), &config)
+            Text::found(keep_settings(&config, &base.config.text), &config)
         },
         stream_config: if base.stream_config.made == digest(&stream_config) {
             base.stream_config.clone()
@@ -103,12 +119,15 @@ fn next_template(base: &Value, before: &Value, after: &Value) -> Value {
     next
 }
 
-/// The new text with the lines of the old one that a running server would refuse to change.
-fn keep_start_settings(new: &str, old: &str) -> String {
+/// The new text with the lines of the old one that a running server would refuse to change, and never with a smaller `max_payload`: larger messages
+/// that are stored could no longer be delivered. A user's change that would make it smaller is refused, so that such a one comes from the controller
+/// configuration.
+fn keep_settings(new: &str, old: &str) -> String {
+    let shrinks = matches!((max_payload(old), max_payload(new)), (Some(was), Some(wanted)) if wanted.bytes < was.bytes);
+    let keys = ONLY_AT_START.into_iter().chain(shrinks.then_some(MAX_PAYLOAD));
     let starts = |line: &str, key: &str| line.trim_start().starts_with(key);
     // `port:` stands in the cluster block once more; the first one of each key is meant, as in the text that we write.
-    let mut kept: Vec<(&str, &str)> =
-        ONLY_AT_START.iter().filter_map(|key| Some((*key, old.lines().find(|line| starts(line, key))?))).collect();
+    let mut kept: Vec<(&str, &str)> = keys.filter_map(|key| Some((key, old.lines().find(|line| starts(line, key))?))).collect();
     let mut lines = Vec::new();
     for line in new.lines() {
         match kept.iter().position(|(key, _)| starts(line, key)) {
@@ -134,9 +153,17 @@ mod tests {
         let old = "port: 4222\nmax_payload: 1\njetstream {\n  max_file_store: 1TB\n}\ncluster {\n  port: 6222\n}\n";
         let new = "port: 4222\nmax_payload: 2\njetstream {\n  max_file_store: 10\n}\ncluster {\n  port: 6222\n  routes: [a]\n}\n";
         assert_eq!(
-            keep_start_settings(new, old),
+            keep_settings(new, old),
             "port: 4222\nmax_payload: 2\njetstream {\n  max_file_store: 1TB\n}\ncluster {\n  port: 6222\n  routes: [a]\n}\n"
         );
+    }
+
+    #[test]
+    fn messages_never_get_smaller() {
+        for (old, new, kept) in [("8MB", "1048576", "8MB"), ("1MB", "1048576", "1048576"), ("1k", "1kb", "1kb"), ("lots", "1", "1")] {
+            let text = |size: &str| format!("port: 4222\nmax_payload: {size}\n");
+            assert_eq!(keep_settings(&text(new), &text(old)), text(kept), "{old} to {new}");
+        }
     }
 
     #[test]
