@@ -1,4 +1,4 @@
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ pub struct Persistence {
     pub access_mode: Option<String>,
     /// Size of each server's volume, `20Gi` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_size: Option<IntOrString>,
+    pub volume_size: Option<Quantity>,
 }
 
 impl Persistence {
@@ -93,10 +93,31 @@ impl Persistence {
 
     /// The size that holds, as a Kubernetes quantity.
     pub fn volume_size(&self) -> String {
-        match &self.volume_size {
-            None => DEFAULT_VOLUME_SIZE.to_owned(),
-            Some(IntOrString::Int(bytes)) => bytes.to_string(),
-            Some(IntOrString::String(text)) => text.clone(),
+        self.volume_size.as_ref().map_or(DEFAULT_VOLUME_SIZE, |size| size.0.as_str()).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_size_may_be_any_number_that_the_definition_takes_and_stays_the_same() {
+        for (written, size) in [
+            (json!(10), "10"),
+            (json!(2_147_483_648_i64), "2147483648"),
+            (json!(21_474_836_480_i64), "21474836480"),
+            (json!(i64::MAX), "9223372036854775807"),
+            (json!(-1), "-1"),
+            (json!("20Gi"), "20Gi"),
+        ] {
+            let read = |value: serde_json::Value| serde_json::from_value::<Persistence>(json!({ "volumeSize": value }));
+            let once = read(written.clone()).expect("a size");
+            assert_eq!(once.volume_size(), size);
+            // What is kept as the accepted spec is read again.
+            assert_eq!(read(json!(once)["volumeSize"].clone()).expect("a size"), once, "{written}");
         }
     }
 }

@@ -148,6 +148,7 @@ fn changing() {
         (volumes("20Gi"), jetstream(&json!({})), vec!["persistence-change"]),
         (volumes("20Gi"), volumes("20480Mi"), vec![]),
         (volumes("20Gi"), jetstream(&json!({ "persistence": {} })), vec![]),
+        (volumes("20Gi"), jetstream(&json!({ "persistence": { "volumeSize": 21_474_836_480_i64 } })), vec![]),
         (volumes("20Gi"), volumes("30Gi"), vec!["persistence-change"]),
         (volumes("20Gi"), volumes("10Gi"), vec!["persistence-change"]),
         (volumes("20Gi"), jetstream(&json!({ "persistence": { "storageClassName": "fast" } })), vec!["persistence-change"]),

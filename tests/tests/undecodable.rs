@@ -187,3 +187,20 @@ fn a_service_of_redis_that_cannot_be_read_keeps_the_words_of_who_serves_it() {
     assert_eq!(plan.actions, []);
     assert!(plan.held.is_some_and(|why| why.starts_with("spec.redis.native.replicas")));
 }
+
+/// The definition takes a whole number of bytes, and so do we, also above what 32 bits hold.
+#[test]
+fn a_size_of_volumes_that_is_a_large_number_is_read() {
+    let mut simulator = Simulator::new(
+        &json!({ "jetstream": { "version": "2.12.7", "replicas": 3, "persistence": { "volumeSize": 21_474_836_480_i64 } } }),
+    );
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    assert!(simulator.service().status.expect("a status").is_healthy());
+    let set = &simulator.children[&(ChildKind::StatefulSet, names::stateful_set("default"))];
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], json!("21474836480"));
+    simulator.edit_spec("/jetstream/persistence/volumeSize", json!("20Gi"));
+    simulator.settle();
+    assert_eq!(simulator.service().status.expect("a status").message, None, "the same size in other words");
+}

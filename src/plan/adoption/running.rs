@@ -1,7 +1,6 @@
 //! The spec by which something runs that somebody else made.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate};
@@ -51,7 +50,7 @@ pub(super) fn as_it_runs(
             let mut found = persistence.clone().unwrap_or_default();
             let size = claim.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
             if let Some(size) = size.filter(|size| quantity_bytes(&size.0) != quantity_bytes(&found.volume_size())) {
-                found.volume_size = Some(IntOrString::String(size.0.clone()));
+                found.volume_size = Some(size.clone());
             }
             if claim.storage_class_name != found.storage_class_name {
                 found.storage_class_name.clone_from(&claim.storage_class_name);
