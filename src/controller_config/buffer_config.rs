@@ -96,7 +96,7 @@ pub fn stream_config_conflict(defaults: &str, own: &str, servers: i32) -> Option
     let (duplicates, age) = (values.get("duplicates")?, values.get("maxage")?);
     let (window, most) = (nanoseconds(duplicates)?, nanoseconds(age)?);
     // An age of 0 is none.
-    (most > 0.0 && window > most).then(|| ValueError {
+    (most > 0 && window > most).then(|| ValueError {
         key: "stream.duplicates".to_owned(),
         message: format!("{duplicates} is longer than stream.maxAge {age}, and NATS creates no such stream; use at most {age}"),
     })
@@ -151,26 +151,62 @@ fn scalar(value: &Value, form: Form) -> Result<String, String> {
 }
 
 fn is_go_duration(text: &str) -> bool {
-    text != "0" && nanoseconds(text).is_some()
+    // YAML reads these two as numbers, and writes them in quotes.
+    !["0", "+0"].contains(&text) && nanoseconds(text).is_some()
 }
 
-/// Go's `time.ParseDuration`, positive values only: 0, or one or more decimal numbers, each with a unit of `ns`, `us`, `ms`, `s`, `m`, `h`.
-fn nanoseconds(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 6] = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
-    if text == "0" {
-        return Some(0.0);
+/// Go's `time.ParseDuration` (go1.26 `src/time/format.go`), positive values only: one or more decimal numbers, each with a unit; `None` where Go would
+/// refuse it, and so above the 292 years that its nanoseconds reach to.
+fn nanoseconds(text: &str) -> Option<i64> {
+    // Both letters that mean "micro": the sign of its own (U+00B5) and the Greek one (U+03BC).
+    const UNITS: [(&str, u64); 8] = [
+        ("ns", 1),
+        ("us", 1000),
+        ("\u{b5}s", 1000),
+        ("\u{3bc}s", 1000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(0);
     }
-    let mut rest = text;
-    let mut sum = 0.0;
+    let mut sum: u64 = 0;
+    let mut parts = 0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let (unit, factor) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
-        rest = &rest[unit.len()..];
-        sum += number * factor;
+        let whole = digits(&mut rest);
+        let fraction = rest.strip_prefix('.').map(|after| {
+            rest = after;
+            digits(&mut rest)
+        });
+        if whole.is_empty() && fraction.is_none_or(str::is_empty) {
+            return None;
+        }
+        let unit = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
+        let (_, factor) = UNITS.iter().find(|(unit_name, _)| *unit_name == &rest[..unit])?;
+        rest = &rest[unit..];
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        sum = sum.checked_add(whole.checked_mul(*factor)?)?.checked_add(part_of(fraction.unwrap_or_default(), *factor))?;
+        parts += 1;
     }
-    (!text.is_empty()).then_some(sum)
+    i64::try_from(sum).ok().filter(|_| parts > 0)
+}
+
+/// Takes the digits from the start of a text.
+fn digits<'a>(text: &mut &'a str) -> &'a str {
+    let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    *text = rest;
+    digits
+}
+
+/// The whole nanoseconds of a decimal fraction of a unit. Go counts the digits that 63 bits hold, and so do we.
+fn part_of(fraction: &str, unit: u64) -> u64 {
+    let counted = &fraction[..fraction.len().min(18)];
+    // At most 18 digits and the length of an hour: exact in 128 bits, and less than the unit.
+    let scale = 10_u128.pow(u32::try_from(counted.len()).unwrap_or(0));
+    u64::try_from(counted.parse::<u128>().unwrap_or(0) * u128::from(unit) / scale).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -217,6 +253,50 @@ mod tests {
         ] {
             assert_eq!(merged(Some(bad), 3).expect_err(bad).key, name);
         }
+    }
+
+    #[test]
+    fn durations_are_read_as_go_does() {
+        for (text, read) in [
+            ("0", Some(0)),
+            ("+0", Some(0)),
+            ("60s", Some(60_000_000_000)),
+            ("+60s", Some(60_000_000_000)),
+            ("1h30m", Some(5_400_000_000_000)),
+            ("1.5h", Some(5_400_000_000_000)),
+            (".5s", Some(500_000_000)),
+            ("1.s", Some(1_000_000_000)),
+            ("10us", Some(10_000)),
+            ("10\u{b5}s", Some(10_000)),
+            ("10\u{3bc}s", Some(10_000)),
+            ("1ms1ns", Some(1_000_001)),
+            ("0.9ns", Some(0)),
+            ("2562047h47m16.854775807s", Some(i64::MAX)),
+            ("2562047h47m16.854775808s", None),
+            ("2562048h", None),
+            ("9223372036854775807ns", Some(i64::MAX)),
+            ("9223372036854775808ns", None),
+            ("18446744073709551616ns", None),
+            ("99999999999999999999h", None),
+            ("2562047h2562047h", None),
+            ("", None),
+            ("+", None),
+            ("++1s", None),
+            ("-1s", None),
+            ("1", None),
+            (".s", None),
+            ("1..5s", None),
+            ("1 s", None),
+            ("1d", None),
+            ("1mh", None),
+            ("1hs", None),
+            ("1e3s", None),
+        ] {
+            assert_eq!(nanoseconds(text), read, "{text}");
+        }
+        assert!(merged(Some("stream:\n  maxAge: 2562048h\n"), 3).is_err());
+        assert!(merged(Some("stream:\n  maxAge: '+0'\n"), 3).is_err());
+        assert!(merged(Some("stream:\n  duplicates: +30s\n  maxAge: 90000000\u{b5}s\n"), 3).expect("valid").contains("duplicates: +30s\n"));
     }
 
     #[test]

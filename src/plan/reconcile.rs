@@ -320,9 +320,9 @@ fn made(input: &Input<'_>, course: &Course<'_>) -> Result<Made, String> {
     });
     let old = old.and_then(|(subject, baseline)| Some((subject, baseline?)));
     let stream_config = match stream(spec) {
-        Ok(text) => text,
+        Ok(text) => Some(text),
         // What was taken before these rules were asked stays in use.
-        Err(_) if old.as_ref().is_some_and(|(was, _)| was.spec.buffer_config == spec.buffer_config) => String::new(),
+        Err(_) if old.as_ref().is_some_and(|(was, _)| was.spec.buffer_config == spec.buffer_config) => None,
         Err(error) => return Err(format!("spec.jetstream.bufferConfig: {error}")),
     };
     let ran = old.as_ref().and_then(|(was, baseline)| Images::of(&baseline.template, was.spec.version.as_deref(), config));

@@ -367,6 +367,31 @@ fn a_smaller_max_payload_of_the_controller_configuration_reaches_no_live_service
     }
 }
 
+/// What an earlier release took goes on, to the byte, where this one would refuse it.
+#[test]
+fn buffer_properties_that_were_accepted_and_would_be_refused_now_stay_in_use() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } }));
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    let config = simulator.object["status"]["config"].clone();
+    let text = "stream:\n  maxAge: 99999999h\n";
+    simulator.object["spec"]["jetstream"]["bufferConfig"] = json!(text);
+    for at in [set(), config_map()] {
+        let accepted = &mut simulator.children.get_mut(&at).expect("made")["metadata"]["annotations"][names::ACCEPTED_SPEC_ANNOTATION];
+        let mut spec: Value = serde_json::from_str(accepted.as_str().unwrap_or_default()).expect("a spec");
+        spec["jetstream"]["bufferConfig"] = json!(text);
+        *accepted = json!(spec.to_string());
+    }
+    simulator.settle();
+    assert_eq!(simulator.object["status"]["config"], config);
+    assert!(
+        simulator.object["status"]["message"].as_str().is_some_and(|words| words.contains("tolerated")),
+        "{}",
+        simulator.object["status"]
+    );
+}
+
 #[test]
 fn numaflows_controller_that_writes_again_what_is_there_is_told_of_as_well() {
     let (_, mut simulator) = adopted(&three());

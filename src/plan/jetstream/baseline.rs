@@ -71,13 +71,14 @@ pub(in crate::plan) struct Ran<'a> {
     pub images: Option<&'a Images>,
 }
 
-/// What should run now; `old` is none for a service that is new.
-pub(in crate::plan) fn next(subject: Subject<'_>, images: &Images, stream_config: String, old: Option<Ran<'_>>) -> Baseline {
+/// What should run now; `old` is none for a service that is new. Without a `stream_config` that could be made, the one in use stays.
+pub(in crate::plan) fn next(subject: Subject<'_>, images: &Images, stream_config: Option<String>, old: Option<Ran<'_>>) -> Baseline {
     let template = stateful_set::template(subject, images);
     let volume_claim_templates = stateful_set::volume_claim_templates(subject);
     let config = server_config(subject);
     let Some(Ran { was, baseline: base, images: ran }) = old else {
-        return Baseline { template, volume_claim_templates, config: Text::own(config), stream_config: Text::own(stream_config) };
+        let stream_config = Text::own(stream_config.unwrap_or_default());
+        return Baseline { template, volume_claim_templates, config: Text::own(config), stream_config };
     };
     let before = stateful_set::template(was, ran.unwrap_or(images));
     Baseline {
@@ -88,10 +89,9 @@ pub(in crate::plan) fn next(subject: Subject<'_>, images: &Images, stream_config
         } else {
             Text::found(keep_settings(&config, &base.config.text), &config)
         },
-        stream_config: if base.stream_config.made == digest(&stream_config) {
-            base.stream_config.clone()
-        } else {
-            Text::own(stream_config)
+        stream_config: match stream_config {
+            Some(text) if base.stream_config.made != digest(&text) => Text::own(text),
+            _ => base.stream_config.clone(),
         },
     }
 }
