@@ -219,6 +219,11 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
         let note = format!("StatefulSet {} is taken over as it runs", names::stateful_set(service.name()));
         plan.events.push(Event { type_: EventType::Normal, reason: "Adopted", note });
     }
+    if made.buffers_moved {
+        // Bounded: the text itself may hold 64 KiB.
+        let note = "bufferConfig of the controller configuration changed: existing buffers keep theirs, and every Pipeline pod restarts";
+        plan.events.push(Event { type_: EventType::Warning, reason: "BufferConfigChanged", note: note.to_owned() });
+    }
     let budget = budget::wanted(&mut plan, input.now, observed, subject, &verdict, once_healthy);
     children(&mut plan, input.now, observed, material, subject, Built { stateful_set, config_map, budget, accepted });
     if plan.held.is_some() {
@@ -284,6 +289,8 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
 struct Made {
     settings: Settings,
     baseline: Baseline,
+    /// Whether `streamConfig` becomes another text although the spec asks for the same as before.
+    buffers_moved: bool,
 }
 
 /// That servers go on taking larger messages than the settings ask for, in words.
@@ -334,7 +341,10 @@ fn made(input: &Input<'_>, course: &Course<'_>) -> Result<Made, String> {
     };
     let old = old.as_ref().map(|(was, baseline)| Ran { was: *was, baseline, images: ran.as_ref() });
     let baseline = jetstream::baseline(subject, &images, stream_config, old);
-    Ok(Made { settings, baseline })
+    let asks = |spec: &JetStreamBufferService| (spec.buffer_config.clone(), spec.server_count());
+    let buffers_moved =
+        old.is_some_and(|(was, runs)| asks(was.spec) == asks(spec) && runs.stream_config.as_str() != baseline.stream_config.as_str());
+    Ok(Made { settings, baseline, buffers_moved })
 }
 
 /// The images of a version by the controller configuration.

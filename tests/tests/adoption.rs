@@ -367,6 +367,44 @@ fn a_smaller_max_payload_of_the_controller_configuration_reaches_no_live_service
     }
 }
 
+/// The configuration holds the defaults of buffers that are made from then on, so a change of it goes out, and is told because vertices restart.
+#[test]
+fn a_changed_buffer_config_of_the_controller_configuration_is_told_and_goes_out() {
+    let mut simulator = Simulator::new(&json!({ "jetstream": { "version": "2.12.7", "replicas": 3 } }));
+    let stream = |simulator: &Simulator| {
+        let status = simulator.service().status.expect("a status");
+        status.config.and_then(|config| config.jetstream?.stream_config).unwrap_or_default()
+    };
+    let told = |simulator: &mut Simulator| {
+        let mut notes = Vec::new();
+        for _ in 0..3 {
+            notes.extend(simulator.step().events.into_iter().filter(|event| event.reason == "BufferConfigChanged").map(|event| event.note));
+        }
+        notes
+    };
+    simulator.settle();
+    simulator.start_pods();
+    simulator.settle();
+    let (before, set_before) = (stream(&simulator), simulator.children[&set()]["spec"].clone());
+    let default = simulator.config.jetstream.buffer_config.clone();
+    simulator.config.jetstream.buffer_config = default.replace("maxMsgs: 100000", "maxMsgs: 50000");
+    let notes = told(&mut simulator);
+    let [note] = notes.as_slice() else { panic!("told once: {notes:?}") };
+    for part in ["controller configuration", "existing buffers keep theirs", "every Pipeline pod restarts"] {
+        assert!(note.contains(part), "{note}");
+    }
+    assert_eq!(stream(&simulator), before.replace("maxmsgs: 100000", "maxmsgs: 50000"));
+    assert_eq!(simulator.children[&set()]["spec"], set_before, "no server restarts");
+    // In other words, or where the service says it by itself, nothing moves; and what the user changes is told by the rule.
+    simulator.config.jetstream.buffer_config = format!("# a comment\n{}", simulator.config.jetstream.buffer_config);
+    assert_eq!(told(&mut simulator), Vec::<String>::new());
+    simulator.edit_spec("/jetstream/bufferConfig", json!("stream:\n  maxMsgs: 60000\n"));
+    assert_eq!(told(&mut simulator), Vec::<String>::new());
+    simulator.config.jetstream.buffer_config = default;
+    assert_eq!(told(&mut simulator), Vec::<String>::new());
+    assert!(stream(&simulator).contains("maxmsgs: 60000"));
+}
+
 /// What an earlier release took goes on, to the byte, where this one would refuse it.
 #[test]
 fn buffer_properties_that_were_accepted_and_would_be_refused_now_stay_in_use() {
