@@ -33,7 +33,7 @@ pub fn needs(input: &Input<'_>, observed: &Observed) -> Vec<Need> {
     jetstream::needs(server.as_ref(), client.as_ref())
 }
 
-/// What was lost that a new one cannot take the place of, in words that say what to do; `None` where nothing was.
+/// What was lost that a new one cannot take the place of, or is there and of no use, in words that say what to do; `None` where nothing was.
 pub(super) fn lost(input: &Input<'_>, observed: &Observed) -> Option<String> {
     let spec = super::reconcile::effective_jetstream(input, observed)?;
     let (Fact::Known(server), Fact::Known(client)) = (&observed.server_secret, &observed.client_secret) else { return None };
@@ -50,6 +50,12 @@ pub(super) fn lost(input: &Input<'_>, observed: &Observed) -> Option<String> {
         return Some(format!(
             "the encryption key (Secret {name}, key {key}) is gone while stored messages may need it; put the Secret back from a backup, or delete the \
              service to give the messages up"
+        ));
+    }
+    if spec.encrypted() && jetstream::key_is_no_text(server) {
+        return Some(format!(
+            "the encryption key (Secret {name}, key {key}) is a number to NATS, or another word of its own, and no server starts with it; write it in \
+             double quotes there"
         ));
     }
     // New certificates come from a new authority, which the servers that run would not trust.

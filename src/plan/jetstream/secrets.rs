@@ -44,6 +44,36 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
 }
 
+/// Whether there is an encryption key that NATS reads as something else than a text, so that no server starts with it.
+pub(in crate::plan) fn key_is_no_text(server: Option<&Secret>) -> bool {
+    server.and_then(|server| text(server, key::ENCRYPTION)).is_some_and(|key| reads_otherwise(key.trim()))
+}
+
+/// Whether NATS reads the value of a variable as anything but a text (nats-server v2.12.7 `conf/lex.go`, `lexValue` and what it calls): a number, also
+/// one with a suffix, a date, a truth, another variable, a list, a map. Text in quotes is text.
+fn reads_otherwise(value: &str) -> bool {
+    if ["true", "false", "yes", "no", "on", "off"].iter().any(|word| value.eq_ignore_ascii_case(word))
+        || value.starts_with(['-', '.', '$', '[', '{', '('])
+    {
+        return true;
+    }
+    let rest = value.trim_start_matches(|c: char| c.is_ascii_digit());
+    if rest.len() == value.len() {
+        return false;
+    }
+    let mut after = rest.chars();
+    match after.next().map(|c| c.to_ascii_lowercase()) {
+        None | Some('-') => true,
+        // Two points are an address, which is a text.
+        Some('.') => !after.as_str().trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.'),
+        Some('k' | 'm' | 'g' | 't' | 'p' | 'e') => {
+            let end = after.as_str().trim_start_matches(['b', 'B', 'i', 'I']);
+            end.chars().next().is_none_or(|c| c.is_ascii_digit())
+        }
+        Some(_) => false,
+    }
+}
+
 /// Certificate, key and authority for clients.
 pub(in crate::plan) const SERVER_PAIR: [&str; 3] = [key::CERT, key::PRIVATE_KEY, key::CA_CERT];
 /// Certificate, key and authority for servers.
@@ -190,6 +220,35 @@ mod tests {
     fn the_accounts_have_the_observed_length() {
         let credentials = Credentials { user: "u".repeat(8), password: "p".repeat(16) };
         assert_eq!(accounts(&credentials, &"s".repeat(24)).len(), 243, "reference/observed-default.yaml");
+    }
+
+    #[test]
+    fn what_nats_reads_as_a_text_is_one() {
+        for text in ["abcdefghijkl", "a1", "12ab34", "12mxyz", "1.2.3.4", "\"12\"", "'true'", "truely", "k12", "<generated>"] {
+            assert!(!reads_otherwise(text), "{text}");
+        }
+        for other in [
+            "1",
+            "-1",
+            "-a",
+            "12k",
+            "12Kib",
+            "12m4x",
+            "1.5",
+            "1.",
+            "1.5x",
+            ".5",
+            "2026-01-01T00:00:00Z",
+            "12-a",
+            "True",
+            "NO",
+            "$A",
+            "[a]",
+            "{a}",
+            "(",
+        ] {
+            assert!(reads_otherwise(other), "{other}");
+        }
     }
 
     #[test]
