@@ -103,6 +103,7 @@ pub const ALL: &[&Rule] = &[
     &replicas::REPLICAS,
     &replicas::REPLICAS_EVEN,
     &settings::SETTINGS,
+    &settings::PAYLOAD_SIZE,
     &settings::BUFFER_CONFIG,
     &settings::BUFFER_SIZE,
     &persistence::PERSISTENCE,

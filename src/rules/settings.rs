@@ -13,6 +13,14 @@ pub const SETTINGS: Rule = Rule {
     about_change: false,
     check: settings,
 };
+/// Messages are no larger than NATS was made for.
+pub const PAYLOAD_SIZE: Rule = Rule {
+    name: "payload-size",
+    level: Level::Warn,
+    summary: "max_payload is at most 8 MB: up to 64 MB work, but NATS recommends no more than 8 MB.",
+    about_change: false,
+    check: payload_size,
+};
 /// The buffer properties can be used.
 pub const BUFFER_CONFIG: Rule = Rule {
     name: "buffer-config",
@@ -62,6 +70,18 @@ fn both(asked: &Asked<'_>) -> Option<(Settings, Settings)> {
     let defaults = &asked.config.jetstream.settings;
     let new = Settings::merged(defaults, new.settings.as_deref()).ok()?;
     Some((Settings::merged_where_usable(defaults, old.settings.as_deref())?, new))
+}
+
+/// What NATS itself warns above when it starts (nats-server v2.12.7 `server/const.go`, `MAX_PAYLOAD_MAX_SIZE`).
+const PAYLOAD_RECOMMENDED: i64 = 8 << 20;
+
+fn payload_size(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(jetstream) = asked.new.spec.jetstream.as_ref() else { return Vec::new() };
+    let settings = Settings::merged_where_usable(&asked.config.jetstream.settings, jetstream.settings.as_deref());
+    let Some(large) = settings.map(|settings| settings.max_payload).filter(|size| size.bytes > PAYLOAD_RECOMMENDED) else {
+        return Vec::new();
+    };
+    vec![Violation::new(FIELD_OF_SETTINGS, format!("max_payload {} is above the 8MB that NATS recommends; use 8MB or less", large.text))]
 }
 
 fn payload_shrink(asked: &Asked<'_>) -> Vec<Violation> {

@@ -143,6 +143,18 @@ fn manual_the_sample_of_settings_is_taken_and_what_it_warns_of_is_refused() {
     }
 }
 
+#[test]
+fn manual_a_store_of_minus_one_has_no_limit_of_ours() {
+    for more in [json!({}), json!({ "persistence": {} })] {
+        let mut spec = more.clone();
+        spec["settings"] = json!("max_file_store: -1\nmax_memory_store: -1\n");
+        assert_eq!(refused(&jetstream(&spec)), Vec::<&str>::new());
+        let text = config(&healthy(&spec));
+        assert!(text.contains("max_file_store: -1\n") && text.contains("max_memory_store: -1\n"), "{text}");
+    }
+    assert_eq!(refused(&jetstream(&json!({ "settings": "max_file_store: -2\n" }))), ["settings"]);
+}
+
 const BUFFERS: &str = "# The properties of the buffers\nstream:\n  retention: 1\n  maxMsgs: 30000\n  maxAge: 168h\n  maxBytes: -1\n  storage: 0\n  replicas: 3\n  duplicates: 60s\nconsumer:\n  ackWait: 60s\n  maxAckPending: 20000\n";
 
 #[test]

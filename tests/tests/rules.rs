@@ -90,9 +90,13 @@ fn warned(findings: &[Finding]) -> Vec<&'static str> {
 #[test]
 fn what_is_admitted_with_a_warning() {
     let buffers = |text: &str| jetstream(&json!({ "bufferConfig": text }));
+    let payload = |size: &str| jetstream(&json!({ "settings": format!("max_payload: {size}\n") }));
     for (spec, expected) in [
         (jetstream(&json!({})), vec![]),
         (jetstream(&json!({ "tls": true })), vec!["tls-clients"]),
+        (payload("8MB"), vec![]),
+        (payload("8388609"), vec!["payload-size"]),
+        (payload("64MB"), vec!["payload-size"]),
         (buffers("stream:\n  maxMsgs: 30000\n"), vec![]),
         (buffers("stream:\n  maxMsgs: 29999\n"), vec!["buffer-size"]),
         (buffers("stream:\n  maxMsgs: -1\n"), vec![]),
@@ -112,7 +116,7 @@ fn what_is_admitted_with_a_warning() {
         assert_eq!((warned(&findings), denied(&findings)), (expected, vec![]), "{from} -> {to}");
     }
     // A terminal shows a warning whole where it has 120 characters (law bounded: limits::WARNING).
-    for spec in [jetstream(&json!({ "tls": true })), buffers("stream:\n  maxMsgs: 29999\n")] {
+    for spec in [jetstream(&json!({ "tls": true })), buffers("stream:\n  maxMsgs: 29999\n"), payload("67108864")] {
         for finding in create(&spec) {
             assert!(finding.to_string().chars().count() <= isbsvc::limits::WARNING, "{finding}");
         }
