@@ -130,7 +130,9 @@ const BUFFER_LENGTH: i64 = 30_000;
 const FIELD_OF_BUFFERS: &str = "spec.jetstream.bufferConfig";
 
 fn buffer_size(asked: &Asked<'_>) -> Vec<Violation> {
-    let Some(own) = asked.new.spec.jetstream.as_ref().and_then(|jetstream| jetstream.buffer_config.as_deref()) else { return Vec::new() };
+    let Some(jetstream) = asked.new.spec.jetstream.as_ref() else { return Vec::new() };
+    // A default of the controller configuration drops messages as one's own does.
+    let own = jetstream.buffer_config.as_deref().unwrap_or_default();
     let number =
         |key: &str| stream_property(&asked.config.jetstream.buffer_config, own, "stream", key).and_then(|value| value.parse::<i64>().ok());
     let Some(most) = number("maxmsgs").filter(|most| (1..BUFFER_LENGTH).contains(most) && number("retention") == Some(0)) else {

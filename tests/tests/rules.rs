@@ -126,6 +126,23 @@ fn what_is_admitted_with_a_warning() {
     }
 }
 
+/// Vertices lose messages by a default as well as by a value of the service's own.
+#[test]
+fn a_default_of_the_controller_configuration_is_warned_of_as_well() {
+    let mut config = ControllerConfig::built_in();
+    config.jetstream.buffer_config = config.jetstream.buffer_config.replace("maxMsgs: 100000", "maxMsgs: 10000");
+    config.jetstream.settings = config.jetstream.settings.replace("max_payload: 1048576", "max_payload: 16MB");
+    for (more, expected) in [
+        (json!({}), vec!["payload-size", "buffer-size"]),
+        (json!({ "bufferConfig": "consumer:\n  ackWait: 10s\n", "settings": "max_payload: 1MB\n" }), vec!["buffer-size"]),
+        (json!({ "bufferConfig": "stream:\n  maxMsgs: 30000\n" }), vec!["payload-size"]),
+    ] {
+        let new = service(&jetstream(&more));
+        let findings = rules::check(Request { new: &new, old: None }, &config, &Policy::default());
+        assert_eq!((warned(&findings), denied(&findings)), (expected, vec![]), "{more}");
+    }
+}
+
 #[test]
 fn an_even_number_of_servers_is_a_warning() {
     for count in 4..=9 {
