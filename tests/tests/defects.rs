@@ -3,6 +3,13 @@
 // A test may panic; that is how it fails.
 #![allow(clippy::panic)]
 
+#[path = "defects/data.rs"]
+mod data;
+#[path = "defects/reconciliation.rs"]
+mod reconciliation;
+#[path = "defects/secrets.rs"]
+mod secrets;
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;

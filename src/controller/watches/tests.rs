@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::*;
 use crate::observe::scripted::{Log, api_server, failure};
 
@@ -12,7 +15,7 @@ async fn ten_minutes(scope: Option<&str>) -> (Log, String) {
     let begun = Instant::now();
     definition.looked_at().await;
     assert!(begun.elapsed() < limits::DEFINITION_WAIT, "the controller does not wait for what it may not see");
-    sleep(std::time::Duration::from_mins(10)).await;
+    sleep(Duration::from_mins(10)).await;
     assert!(tasks.try_join_next().is_none(), "a task that ends would end the controller");
     (log, metrics.text())
 }
@@ -29,4 +32,40 @@ async fn a_controller_of_the_cluster_goes_on_asking() {
     let (log, metrics) = ten_minutes(None).await;
     assert!(log.lock().unwrap().len() > 10, "{log:?}");
     assert!(metrics.contains("isbsvc_controller_watch_failures_total{resource=\"customresourcedefinitions\"}"), "{metrics}");
+}
+
+/// Every kind that a look at a service needs is listed and then watched; those that are made for services by their label, so that no controller holds
+/// the Secrets of others.
+#[tokio::test(start_paused = true)]
+async fn defect_11_secrets_pods_claims_and_all_else_that_counts_are_watched() {
+    let (client, log) = api_server(|asked| {
+        if asked.path.contains("watch=true") {
+            return (200, json!({}));
+        }
+        (200, json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] }))
+    });
+    let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(Metrics::default()));
+    let (stores, definition, _tasks) = start(&client, None, &queue, &metrics);
+    tokio::time::timeout(Duration::from_mins(1), ready(&stores, &definition)).await.unwrap().unwrap();
+    let watched = || -> BTreeSet<String> {
+        let log = log.lock().unwrap();
+        let watched = log.iter().filter(|asked| asked.path.contains("watch=true"));
+        watched.map(|asked| asked.path.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()).collect()
+    };
+    let children = ["configmaps", "persistentvolumeclaims", "pods", "secrets", "services", "statefulsets"];
+    let wanted: BTreeSet<_> = children
+        .into_iter()
+        .chain(["customresourcedefinitions", names::PLURAL, "pipelines", "poddisruptionbudgets"])
+        .map(str::to_owned)
+        .collect();
+    // The clock stands still until nothing else is to be done.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while watched() != wanted && Instant::now() < deadline {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(watched(), wanted);
+    for asked in log.lock().unwrap().iter() {
+        let of_children = children.iter().any(|plural| asked.path.contains(&format!("/{plural}?")));
+        assert_eq!(of_children, asked.path.contains("labelSelector="), "{}", asked.path);
+    }
 }
