@@ -51,6 +51,7 @@ pub(in crate::plan) fn key_is_no_text(server: Option<&Secret>) -> bool {
 
 /// Whether NATS reads the value of a variable as anything but a text (nats-server v2.12.7 `conf/lex.go`, `lexValue` and what it calls): a number, also
 /// one with a suffix, a date, a truth, another variable, a list, a map. Text in quotes is text.
+/// Digits, a suffix and further letters (`12kx`) are a text from 2.9 on, and so here; 2.8 does not start with them either.
 fn reads_otherwise(value: &str) -> bool {
     if ["true", "false", "yes", "no", "on", "off"].iter().any(|word| value.eq_ignore_ascii_case(word))
         || value.starts_with(['-', '.', '$', '[', '{', '('])
