@@ -343,7 +343,7 @@ fn made(input: &Input<'_>, course: &Course<'_>) -> Result<Made, String> {
     let baseline = jetstream::baseline(subject, &images, stream_config, old);
     let asks = |spec: &JetStreamBufferService| (spec.buffer_config.clone(), spec.server_count());
     let buffers_moved =
-        old.is_some_and(|(was, runs)| asks(was.spec) == asks(spec) && runs.stream_config.as_str() != baseline.stream_config.as_str());
+        old.is_some_and(|ran| asks(ran.was.spec) == asks(spec) && ran.baseline.stream_config.as_str() != baseline.stream_config.as_str());
     Ok(Made { settings, baseline, buffers_moved })
 }
 
