@@ -322,10 +322,12 @@ fn defect_24_a_large_store_has_half_an_hour_to_be_read_back_and_a_small_one_does
     assert!(number("initialDelaySeconds") + number("periodSeconds") <= 2, "{probe}");
     assert_eq!(probe["httpGet"]["path"], json!("/healthz?js-server-only=true"), "one bad consumer keeps no pod from starting");
     let own = main(&healthy(&json!({ "containerTemplate": { "startupProbe": { "periodSeconds": 10, "failureThreshold": 720 } } })));
-    let mut expected = probe;
+    let mut expected = probe.clone();
     expected["periodSeconds"] = json!(10);
     expected["failureThreshold"] = json!(720);
     assert_eq!(own["startupProbe"], expected, "the user may give it two hours, and it asks the same");
+    let zero = main(&healthy(&json!({ "containerTemplate": { "startupProbe": { "periodSeconds": 0, "failureThreshold": 0 } } })));
+    assert_eq!(zero["startupProbe"], probe, "what Kubernetes would fill in for a 0 is not fought over");
 }
 
 #[test]

@@ -30,9 +30,13 @@ fn objects(more: &Value) -> String {
     let mut text = String::new();
     for mut desired in plan.desired {
         if let Some(annotations) = desired.object["metadata"]["annotations"].as_object_mut() {
-            for derived in
-                [names::HASH_ANNOTATION, names::DESIRED_HASH_ANNOTATION, names::ACCEPTED_SPEC_ANNOTATION, names::BASELINE_ANNOTATION]
-            {
+            for derived in [
+                names::HASH_ANNOTATION,
+                names::DESIRED_HASH_ANNOTATION,
+                names::ACCEPTED_SPEC_ANNOTATION,
+                names::ACCEPTED_INSTANCE_ANNOTATION,
+                names::BASELINE_ANNOTATION,
+            ] {
                 annotations.remove(derived);
             }
             assert!(annotations.is_empty(), "{annotations:?}");

@@ -291,11 +291,12 @@ fn override_container(container: &mut Value, template: Option<&ContainerTemplate
     }
 }
 
-/// Only the numbers of a probe that the container has already.
+/// Only the numbers of a probe that the container has already. A 0, which Numaflow's definition lets in, is to Kubernetes as if nothing were given: it
+/// would put its own default there, and we ours, for ever.
 fn override_probe(container: &mut Value, field: &str, own: Option<&Probe>) {
     let (Some(own), Some(Value::Object(probe))) = (own, container.get_mut(field)) else { return };
     if let Value::Object(numbers) = json!(own) {
         let numbers: Map<String, Value> = numbers;
-        probe.extend(numbers);
+        probe.extend(numbers.into_iter().filter(|(name, number)| name == "initialDelaySeconds" || *number != json!(0)));
     }
 }

@@ -109,7 +109,7 @@ fn defect_30_nothing_that_a_configuration_includes_changes_while_servers_run() {
         assert_eq!(includes(&simulator), ["./auth.conf"]);
         // What it includes, and the certificates that it names, come from the one Secret.
         let secret = (ChildKind::Secret, names::server_secret("default"));
-        let (before, named) = (simulator.children[&secret].clone(), files(&config(&simulator)));
+        let (before, named) = (simulator.children[&secret]["data"].clone(), files(&config(&simulator)));
         for (field, value) in [
             ("settings", json!("max_payload: 4MB\n")),
             ("replicas", json!(5)),
@@ -121,7 +121,7 @@ fn defect_30_nothing_that_a_configuration_includes_changes_while_servers_run() {
             let text = config(&simulator);
             simulator.edit_spec(&format!("/jetstream/{field}"), value);
             simulator.settle();
-            assert_eq!(simulator.children[&secret], before, "{field}");
+            assert_eq!(simulator.children[&secret]["data"], before, "{field}");
             assert_eq!((includes(&simulator), files(&config(&simulator))), (vec!["./auth.conf".to_owned()], named.clone()), "{field}");
             assert_eq!(text != config(&simulator), ["settings", "replicas"].contains(&field), "{field}: what changes is in the main file");
         }
