@@ -1,6 +1,9 @@
 //! What is installed fits what runs.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+use std::path::Path;
+
 use isbsvc::api::names;
 use isbsvc::limits;
 use isbsvc_certs::rotation::key;
@@ -49,4 +52,26 @@ fn a_pod_has_time_for_its_goodbye_and_never_sees_the_key_of_the_authority() {
     assert_eq!(keys, [key::LEAF, key::LEAF_KEY]);
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
     assert!(mounts.iter().all(|mount| mount.get("subPath").is_none()), "kubelet would never update it");
+}
+
+/// Numaflow lives in the namespace too: installing must not change it, and `kubectl delete -k` must not take it away.
+#[test]
+fn no_kustomization_holds_a_namespace() {
+    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let mut folders = vec![manifests.clone()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path != manifests.join("namespace.yaml") {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("kind: Namespace\n"), "{}", path.display());
+                assert!(!text.contains("namespace.yaml\n"), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "all manifests were read");
+    assert_eq!(yaml(include_str!("../../manifests/namespace.yaml"))["kind"], "Namespace");
 }

@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<()> {
     cluster::load(&options.name, &Load::Own(Profile::Release))?;
     let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
     let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
-    install(&kubectl, &Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() }, Some(&local_config()), |_| {})?;
+    install(&kubectl, &Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() }, Some(&local_config()), |_| {}, |_| Ok(()))?;
     let connection = ["--kubeconfig".to_owned(), running.kubeconfig.display().to_string()];
     kubectl.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {PLACE}\n"))?;
     let mut figures = Figures::default();

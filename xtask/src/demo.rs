@@ -1,10 +1,13 @@
 //! `cargo xtask demo`: sets up all that is needed, runs a buffer service, and shows it.
 
+mod before;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use before::Before;
 
 use crate::cluster::{self, Load, catalogue, catalogue::Profile, prerequisites};
 use crate::install::{Images, Kubectl, NAMESPACE, install};
@@ -64,7 +67,7 @@ fn on_the_local_cluster() -> Result<()> {
     cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
     let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
     let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
-    install(&kubectl, &images, Some(&local_config()), |line| typed.show(line))?;
+    install(&kubectl, &images, Some(&local_config()), |line| typed.show(line), |object| before::mark(&kubectl, &typed, object))?;
     walk_through(&kubectl, &plugin, &typed, &["--kubeconfig".to_owned(), running.kubeconfig.display().to_string()])?;
     println!("\nThe cluster stays. To go on:\n\n  {kubeconfig}\n  {path}\n");
     typed.next();
@@ -77,7 +80,7 @@ fn on_a_cluster_of_yours(options: &Options, context: &str) -> Result<()> {
     kubectl
         .output(&["version"])
         .with_context(|| format!("the context {context} cannot be used; `kubectl config get-contexts` lists yours"))?;
-    alone(&kubectl)?;
+    let before = Before::of(&kubectl)?;
     if options.images.is_none() && !context.starts_with(KIND) {
         println!("{context} is no kind context, so our images have to be pushed where its nodes find them:");
         for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
@@ -85,9 +88,11 @@ fn on_a_cluster_of_yours(options: &Options, context: &str) -> Result<()> {
         }
         bail!("nothing was installed; push the two images as isbsvc-controller:dev and isbsvc-webhook:dev, and give --images PREFIX");
     }
-    let before = Before::of(&kubectl);
     println!("This installs into the context {context}:");
-    println!("  the definition of InterStepBufferService{}", if before.definition { ", in place of the one that is there" } else { "" });
+    println!(
+        "  the definition of InterStepBufferService{}",
+        if before.definition.is_there() { ", in place of the one that is there" } else { "" }
+    );
     println!("  in the namespace {NAMESPACE} the controller and the webhook, and what they may do");
     println!("  the namespace {PLACE} with one buffer service");
     println!("To undo it afterwards:");
@@ -122,64 +127,11 @@ fn install_and_show(options: &Options, context: &str, kubectl: &Kubectl) -> Resu
     let prefix = options.images.as_deref().unwrap_or("localhost");
     let images = Images { prefix: format!("{}/", prefix.trim_end_matches('/')), tag: "dev".to_owned() };
     let plugin = build_the_plugin()?;
-    install(kubectl, &images, None, |line| typed.show(line))?;
+    install(kubectl, &images, None, |line| typed.show(line), |object| before::mark(kubectl, &typed, object))?;
     walk_through(kubectl, &plugin, &typed, &["--context".to_owned(), context.to_owned()])?;
     println!("\nTo go on:\n\n  export PATH={}:$PATH\n", folder(&plugin).display());
     typed.next();
     Ok(())
-}
-
-/// Two controllers that write the same objects are no demo.
-fn alone(kubectl: &Kubectl) -> Result<()> {
-    let theirs = ["get", "deployments", "-A", "--field-selector", "metadata.name=numaflow-controller", "-o"];
-    let found = kubectl.output(&[&theirs[..], &["jsonpath={.items[*].metadata.namespace}"]].concat())?;
-    let handed_over = kubectl.output(&["get", "validatingadmissionpolicybinding", "isbsvc-handover"]).is_ok();
-    if !found.trim().is_empty() && !handed_over {
-        bail!(
-            "Numaflow's own controller runs here (deployment/numaflow-controller in {}) and would write the same services; use another cluster, or keep it off them first (manifests/handover)",
-            found.trim()
-        );
-    }
-    Ok(())
-}
-
-/// What was in the cluster before us, and stays.
-struct Before {
-    namespace: bool,
-    definition: bool,
-}
-
-impl Before {
-    fn of(kubectl: &Kubectl) -> Self {
-        let found = |what: &[&str]| kubectl.output(&[&["get"], what].concat()).ok();
-        let label = found(&["namespace", NAMESPACE, "-o", r"jsonpath={.metadata.labels.app\.kubernetes\.io/part-of}"]);
-        Self {
-            // One that we made carries our label.
-            namespace: label.is_some_and(|label| label != "isbsvc"),
-            definition: found(&["crd", "interstepbufferservices.numaflow.numaproj.io"]).is_some(),
-        }
-    }
-
-    /// Our controller comes last of what waits for it, and the webhook's configurations after it, because it keeps them.
-    fn undo(&self) -> Vec<String> {
-        let mut lines = vec![format!("kubectl delete namespace {PLACE}")];
-        if self.namespace {
-            let ours = "-l app.kubernetes.io/part-of=isbsvc";
-            let kinds = "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget,networkpolicy,secret";
-            lines.push(format!("kubectl delete {kinds} -n {NAMESPACE} {ours}"));
-            lines.push(format!("kubectl delete lease isbsvc-controller-lock -n {NAMESPACE}"));
-            lines.push(format!("kubectl delete clusterrole,clusterrolebinding {ours}"));
-        } else {
-            lines.push("kubectl delete -k manifests".to_owned());
-        }
-        lines.push("kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration isbsvc-webhook".to_owned());
-        lines.push(if self.definition {
-            "# the definition of InterStepBufferService was there before, and stays; apply Numaflow's own to have that one again".to_owned()
-        } else {
-            "kubectl delete -k manifests/crd   # takes every buffer service of the cluster with it".to_owned()
-        });
-        lines
-    }
 }
 
 /// Commands as a person would type them.
@@ -212,8 +164,11 @@ impl Typed<'_> {
 
 /// The main job: a service is applied, filled in, becomes healthy, refuses what would lose data, and shows how it is.
 fn walk_through(kubectl: &Kubectl, plugin: &Path, typed: &Typed<'_>, connection: &[String]) -> Result<()> {
-    typed.show(&format!("kubectl create namespace {PLACE}"));
-    kubectl.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {PLACE}\n"))?;
+    if !kubectl.there(&["namespace", PLACE])? {
+        typed.show(&format!("kubectl create namespace {PLACE}"));
+        kubectl.run(&["create", "namespace", PLACE])?;
+        before::mark(kubectl, typed, &["namespace", PLACE])?;
+    }
     let isbsvc = |arguments: &[&str]| -> Result<()> {
         typed.show(&format!("kubectl isbsvc {} -n {PLACE}", arguments.join(" ")));
         let status = Command::new(plugin)
@@ -277,14 +232,5 @@ mod tests {
         );
         assert_eq!(typed.line("kubectl isbsvc status -n demo"), "kubectl isbsvc status -n demo --context mine");
         assert_eq!(Typed { context: None }.line("kubectl get pods"), "kubectl get pods");
-    }
-
-    #[test]
-    fn a_namespace_that_was_there_is_not_deleted() {
-        for namespace in [true, false] {
-            let undo = Before { namespace, definition: true }.undo().join("\n");
-            assert_eq!(undo.contains("delete -k manifests\n"), !namespace, "{undo}");
-            assert!(!undo.contains("delete -k manifests/crd"), "{undo}");
-        }
     }
 }

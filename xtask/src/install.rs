@@ -51,6 +51,11 @@ impl Kubectl {
         outside::output(&mut self.command(arguments))
     }
 
+    /// Whether an object is there. What cannot be asked is an error, and not an absence.
+    pub fn there(&self, object: &[&str]) -> Result<bool> {
+        Ok(!self.output(&[&["get", "--ignore-not-found", "-o", "name"], object].concat())?.trim().is_empty())
+    }
+
     /// Applies text.
     pub fn apply(&self, yaml: &str) -> Result<()> {
         outside::feed(&mut self.command(&["apply", "-f", "-"]), yaml)
@@ -66,28 +71,43 @@ pub struct Images {
     pub tag: String,
 }
 
+/// The definition of `InterStepBufferService`, as kubectl names it.
+pub const DEFINITION: &str = "crd/interstepbufferservices.numaflow.numaproj.io";
+/// Our controller, in [`NAMESPACE`].
+pub const CONTROLLER: &str = "deployment/isbsvc-controller";
+
 /// Installs definition, controller and webhook, and waits until all of it serves. `config` is a controller configuration for a cluster that has none.
-pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: impl Fn(&str)) -> Result<()> {
+/// `made` hears of the definition, the namespace and the controller, each only where it was not there before.
+pub fn install(
+    kubectl: &Kubectl,
+    images: &Images,
+    config: Option<&Path>,
+    show: impl Fn(&str),
+    made: impl Fn(&[&str]) -> Result<()>,
+) -> Result<()> {
+    let new_definition = !kubectl.there(&[DEFINITION])?;
     // Whoever installed a definition before us owns its fields.
     show("kubectl apply --server-side --force-conflicts -k manifests/crd");
     kubectl.run(&["apply", "--server-side", "--force-conflicts", "-k", "manifests/crd"])?;
     // `kubectl wait` fails at once on a definition that has no conditions yet.
-    let established = [
-        "get",
-        "crd",
-        "interstepbufferservices.numaflow.numaproj.io",
-        "-o",
-        "jsonpath={.status.conditions[?(@.type=='Established')].status}",
-    ];
+    let established = ["get", DEFINITION, "-o", "jsonpath={.status.conditions[?(@.type=='Established')].status}"];
     wait("the definition to be established", Duration::from_mins(1), Duration::from_millis(200), || {
         Ok(kubectl.output(&established).is_ok_and(|said| said == "True"))
     })?;
-    let there = kubectl.output(&["get", "-n", NAMESPACE, "deployment/isbsvc-controller"]).is_ok();
-    let shared = kubectl.output(&["get", "namespace", NAMESPACE]).is_ok();
+    if new_definition {
+        made(&[DEFINITION])?;
+    }
+    let namespace = format!("namespace/{NAMESPACE}");
+    if !kubectl.there(&[&namespace])? {
+        // Unlike `apply`, it changes nothing where somebody else was quicker.
+        let create = ["create", "-f", "manifests/namespace.yaml"];
+        show(&format!("kubectl {}", create.join(" ")));
+        kubectl.run(&create)?;
+        made(&[&namespace])?;
+    }
+    let there = kubectl.there(&["-n", NAMESPACE, CONTROLLER])?;
     if let Some(config) = config {
         // Before the pods, so that they never run by the built-in configuration.
-        show("kubectl apply -f manifests/controller/namespace.yaml");
-        kubectl.run(&["apply", "-f", "manifests/controller/namespace.yaml"])?;
         show(&format!(
             "kubectl create configmap numaflow-controller-config -n {NAMESPACE} --from-file=controller-config.yaml={} --dry-run=client -o yaml | kubectl apply -f -",
             config.strip_prefix(repository::root()).unwrap_or(config).display()
@@ -106,24 +126,20 @@ pub fn install(kubectl: &Kubectl, images: &Images, config: Option<&Path>, show: 
         ])?;
         kubectl.apply(&yaml)?;
     }
-    let without = if shared { ", without the namespace, which is there" } else { "" };
-    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}{without}", images.prefix, images.tag));
+    show(&format!("kubectl apply -k manifests   # images {}isbsvc-*:{}", images.prefix, images.tag));
     let mut yaml = kubectl.output(&["kustomize", "manifests"])?;
     for program in ["isbsvc-controller", "isbsvc-webhook"] {
         yaml = yaml.replace(&format!("image: {program}"), &format!("image: {}{program}:{}", images.prefix, images.tag));
-    }
-    if shared {
-        // Whose pods else are in it is not known, and our Pod Security level might refuse them.
-        let objects: Vec<&str> = yaml.split("\n---\n").filter(|object| !object.contains("\nkind: Namespace\n")).collect();
-        yaml = objects.join("\n---\n");
     }
     kubectl.apply(&yaml)?;
     if there {
         // Pods that were there already run the image of that tag that they started with; a new one has the same name.
         show(&format!("kubectl rollout restart -n {NAMESPACE} deployment/isbsvc-controller deployment/isbsvc-webhook"));
-        kubectl.run(&["rollout", "restart", "-n", NAMESPACE, "deployment/isbsvc-controller", "deployment/isbsvc-webhook"])?;
+        kubectl.run(&["rollout", "restart", "-n", NAMESPACE, CONTROLLER, "deployment/isbsvc-webhook"])?;
+    } else {
+        made(&["-n", NAMESPACE, CONTROLLER])?;
     }
-    for deployment in ["deployment/isbsvc-controller", "deployment/isbsvc-webhook"] {
+    for deployment in [CONTROLLER, "deployment/isbsvc-webhook"] {
         show(&format!("kubectl rollout status -n {NAMESPACE} {deployment}"));
         kubectl.run(&["rollout", "status", "-n", NAMESPACE, deployment, "--timeout=180s"])?;
     }

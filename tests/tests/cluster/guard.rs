@@ -15,7 +15,7 @@ fn guard(cluster: &Cluster) -> Vec<Value> {
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/guard").display().to_string();
     let rendered = cluster.kubectl(&["kustomize", &manifests]).ok();
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap_or_else(|error| panic!("{error}: {rendered}"));
-    objects.retain(|object| object["kind"] != "Namespace");
+    assert!(objects.iter().all(|object| object["kind"] != "Namespace"), "the namespace is Numaflow's");
     for object in &mut objects {
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
         if kind.starts_with("Cluster") {
