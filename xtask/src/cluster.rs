@@ -265,12 +265,15 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
 /// Stops a cluster and removes every trace of it, or all but its data; no cluster of that name is fine.
 pub fn down(name: &str, keep: bool) -> Result<()> {
     let folder = state::folder(name)?;
-    if !folder.exists() {
+    if !folder.exists() && !state::half_removed()?.iter().any(|left| left == name) {
         line(format_args!("there is no cluster {name}"));
         return Ok(());
     }
     prerequisites::require_root("down")?;
     let _lock = state::lock(name)?;
+    if !folder.exists() {
+        return step(format!("finish the removal of the cluster {name}"), |_| state::release(name));
+    }
     match state::read(&folder).unwrap_or(None) {
         Some(record) if keep && record.phase != Phase::Starting => step(format!("stop the cluster {name}, keep its data"), |_| {
             cleanup::stop(&folder, Some(Addresses::new(record.index)))?;

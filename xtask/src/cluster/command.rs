@@ -101,7 +101,7 @@ pub fn run(verb: Verb) -> Result<()> {
             Ok(())
         }
         Verb::Down { which, all, keep } => {
-            let names = if all { state::names()? } else { vec![which.name] };
+            let names = if all { [state::names()?, state::half_removed()?].concat() } else { vec![which.name] };
             if names.is_empty() {
                 line(format_args!("there is no cluster"));
             }

@@ -33,6 +33,9 @@ pub struct Record {
     pub phase: Phase,
 }
 
+// Its lock lies beside those of the clusters, and none of them may have its name.
+const REGISTRY: &str = "registry";
+
 /// The user's cache folder for this project: programs and images, shared by all clusters.
 pub fn cache() -> Result<PathBuf> {
     from_environment("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("isbsvc"))
@@ -61,6 +64,9 @@ pub fn folder(name: &str) -> Result<PathBuf> {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > 40 || !name.chars().all(fine) || name.starts_with('-') {
         bail!("a cluster's name is 1 to 40 characters of a-z, 0-9 and '-', not {name:?}");
+    }
+    if name == REGISTRY {
+        bail!("a cluster cannot be called {REGISTRY}; give another --name");
     }
     Ok(clusters()?.join(name))
 }
@@ -101,6 +107,24 @@ pub fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The names of clusters that are gone but for their lock, which goes last: something cut their removal short, or their start before it had begun.
+pub fn half_removed() -> Result<Vec<String>> {
+    half_removed_below(&clusters()?)
+}
+
+fn half_removed_below(root: &Path) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    if let Ok(entries) = fs::read_dir(root) {
+        for entry in entries {
+            let file = entry?.file_name();
+            let lock = file.to_str().and_then(|file| file.strip_suffix(".lock"));
+            left.extend(lock.filter(|name| *name != REGISTRY && !root.join(name).exists()).map(str::to_owned));
+        }
+    }
+    left.sort();
+    Ok(left)
+}
+
 /// Takes the lock of one cluster: `up`, `down` and `load` of the same name exclude each other. Held until dropped, or until the process dies.
 pub fn lock(name: &str) -> Result<File> {
     folder(name)?;
@@ -123,7 +147,7 @@ pub fn lock(name: &str) -> Result<File> {
 /// After a cluster is gone: puts the machine's settings back if it was the last one, and removes its lock, which the caller still holds.
 pub fn release(name: &str) -> Result<()> {
     let root = clusters()?;
-    let registry = File::create(root.join("registry.lock"))?;
+    let registry = File::create(root.join(format!("{REGISTRY}.lock")))?;
     registry.lock()?;
     if names()?.is_empty() {
         kernel::restore()?;
@@ -135,7 +159,7 @@ pub fn release(name: &str) -> Result<()> {
 /// Records a new cluster under the lowest free index.
 pub fn register(name: &str, nodes: u8) -> Result<Record> {
     let root = clusters()?;
-    let registry = File::create(root.join("registry.lock"))?;
+    let registry = File::create(root.join(format!("{REGISTRY}.lock")))?;
     registry.lock()?;
     kernel::remember()?;
     let mut taken = Vec::new();
@@ -170,8 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_without_a_folder_is_a_removal_that_was_cut_short() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(half_removed_below(&root.path().join("nothing")).unwrap().is_empty());
+        fs::create_dir(root.path().join("lives")).unwrap();
+        for file in ["lives.lock", "gone.lock", "registry.lock", "settings-before.json"] {
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        assert_eq!(half_removed_below(root.path()).unwrap(), ["gone"]);
+    }
+
+    #[test]
     fn a_name_cannot_leave_the_folder() {
-        for bad in ["", "..", "a/b", "A", "-a", "a b"] {
+        for bad in ["", "..", "a/b", "A", "-a", "a b", REGISTRY] {
             assert!(folder(bad).is_err(), "{bad:?}");
         }
         assert!(folder("isbsvc-test1").is_ok());
