@@ -48,16 +48,24 @@ pub fn forget(state: &Path) -> Result<()> {
 // Found by the command line in this same look, so that a process id that was given away again is not hit.
 fn kill(state: &Path) -> Result<()> {
     let look = || node::roots(&node::processes(), state);
-    wait("the cluster's processes to end", Duration::from_secs(20), Duration::from_millis(50), || {
+    // Some go with their parents before their turn comes, and `kill` calls that a failure: it is one when they do not end.
+    let mut refused = None;
+    let ended = wait("the cluster's processes to end", Duration::from_secs(20), Duration::from_millis(50), || {
         let roots = look();
         let same = |process: &node::Process| node::words(process.pid).as_ref() == Some(&process.words);
         let pids: Vec<String> = roots.iter().filter(|(_, process)| same(process)).map(|(_, process)| process.pid.to_string()).collect();
         if !pids.is_empty() {
-            // Some go with their parents before their turn comes; the next look tells.
-            let _ = output(command("kill", &["-9"]).args(&pids));
+            refused = output(command("kill", &["-9"]).args(&pids)).err();
+            if let Some(error) = refused.take_if(|error| error.is::<std::io::Error>()) {
+                return Err(error);
+            }
         }
         Ok(roots.is_empty() && node::programs(&node::processes(), state).is_empty())
-    })
+    });
+    match (ended, refused) {
+        (Err(late), Some(refused)) => Err(refused.context(late)),
+        (ended, _) => ended,
+    }
 }
 
 fn mounts_below(mountinfo: &str, state: &Path) -> Vec<String> {
@@ -111,6 +119,24 @@ fn remove_cgroups(cgroup: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_the_cluster_ends_and_another_ones_does_not() {
+        let [ours, others] = ["/nonexistent/isbsvc-killed", "/nonexistent/isbsvc-killed-2"].map(|state| {
+            let script = format!("{state}/scripts/node.sh");
+            let words = ["-c", "while :; do sleep 0.1; done", &script, state, "n1"];
+            std::process::Command::new("bash").args(words).spawn().unwrap()
+        });
+        let (mut ours, mut others) = (ours, others);
+        let said = kill(Path::new("/nonexistent/isbsvc-killed"));
+        let other_lives = others.try_wait().unwrap().is_none();
+        others.kill().unwrap();
+        others.wait().unwrap();
+        ours.kill().unwrap();
+        ours.wait().unwrap();
+        said.unwrap();
+        assert!(other_lives);
+    }
 
     #[test]
     fn mounts_of_this_cluster_only_and_the_newest_first() {

@@ -11,7 +11,7 @@ use super::outside::{command, output};
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Debian package, and a program or file that it brings.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("runc", "runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
     ("iptables", "iptables"),
@@ -21,6 +21,9 @@ const PACKAGES: [(&str, &str); 9] = [
     ("socat", "socat"),
     ("ethtool", "ethtool"),
     ("util-linux", "nsenter"),
+    ("mount", "umount"),
+    ("procps", "sysctl"),
+    ("procps", "kill"),
 ];
 
 /// Whether this process is root.
@@ -63,21 +66,37 @@ pub fn packages(say: impl Fn(String)) -> Result<()> {
     }
 }
 
-/// An error unless Go 1.26 or newer is there; otherwise its version, such as `go1.26.8`.
-pub fn go() -> Result<String> {
-    const WANTED: &str = "Go 1.26 or newer is needed to build the local cluster's programs";
-    let Ok(version) = output(&mut command("go", &["env", "GOVERSION"])) else {
-        bail!("{WANTED}, and `go` is not on the PATH; see https://go.dev/doc/install");
+/// An error unless a Go that can build the programs is there; otherwise its version, such as `go1.26.8`. `module` is one of theirs: a Go from 1.21 on fetches
+/// the newer one that a module asks for, and says so only there.
+pub fn go(module: &Path) -> Result<String> {
+    let version = match output(command("go", &["env", "GOVERSION"]).current_dir(module)) {
+        Ok(version) => version,
+        Err(error) if error.is::<std::io::Error>() => bail!("`go` is not on the PATH; {}", how_to_get_go()),
+        Err(error) => bail!("{error:#}; {}", how_to_get_go()),
     };
     let version = version.trim();
     if !new_enough(version) {
-        bail!("{WANTED}, and `go` here is {version}; see https://go.dev/doc/install");
+        bail!("`go` here is {version}; {}", how_to_get_go());
     }
     Ok(version.to_owned())
 }
 
+fn how_to_get_go() -> String {
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!(
+        "Go 1.26 or newer is needed to build the local cluster's programs, and Debian's golang-go may be older: \
+         `curl -L https://go.dev/dl/go1.26.0.linux-{machine}.tar.gz | tar -xz -C /usr/local && export PATH=/usr/local/go/bin:$PATH` installs it"
+    )
+}
+
 fn missing_packages() -> Vec<&'static str> {
-    PACKAGES.iter().filter(|(_, brings)| !present(brings)).map(|(package, _)| *package).collect()
+    let mut missing: Vec<_> = PACKAGES.iter().filter(|(_, brings)| !present(brings)).map(|(package, _)| *package).collect();
+    missing.dedup();
+    missing
 }
 
 fn present(program: &str) -> bool {
@@ -94,7 +113,13 @@ fn new_enough(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::new_enough;
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_go_is_told_the_command_that_installs_it_in_one_line() {
+        let said = how_to_get_go();
+        assert!(!said.contains('\n') && !said.contains("  ") && said.contains("| tar -xz -C /usr/local"), "{said}");
+    }
 
     #[test]
     fn versions_compare_as_numbers() {

@@ -82,7 +82,7 @@ impl Built {
 pub fn build() -> Result<Built> {
     let bin = state::cache()?.join("bin");
     fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-    let go = prerequisites::go()?;
+    let go = prerequisites::go(&source(&ALL[0]))?;
     let mut folders = Vec::new();
     let mut missing = Vec::new();
     for program in &ALL {
