@@ -9,15 +9,15 @@ mod cleanup;
 pub(crate) mod command;
 mod config;
 pub mod images;
-mod kernel;
+pub(crate) mod kernel;
 mod network;
-mod node;
+pub(crate) mod node;
 pub(crate) mod outside;
 mod pki;
 pub(crate) mod prerequisites;
 pub(crate) mod programs;
 pub(crate) mod progress;
-mod state;
+pub(crate) mod state;
 
 use std::fs;
 use std::net::Ipv4Addr;

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: format, lints, and every test.
 
+mod local_cluster;
+
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +22,8 @@ pub struct Options {
     /// Leave the cluster running, for a look or for another run
     #[arg(long)]
     keep_cluster: bool,
-    /// Only the tests on a cluster whose names hold one of these words, those that take long among them
+    /// Only the tests on a cluster whose names hold one of these words, those that take long among them; `local-cluster` is the test of the local cluster
+    /// itself
     #[arg(value_name = "NAME", conflicts_with_all = ["no_cluster", "full"])]
     only: Vec<String>,
 }
@@ -64,6 +67,9 @@ impl Tally {
 
 /// Runs everything; what failed does not keep the rest from running.
 pub fn run(options: &Options) -> Result<()> {
+    if options.only == [local_cluster::NAME] {
+        return local_cluster::check();
+    }
     if !options.only.is_empty() {
         return on_a_cluster(options);
     }
@@ -86,6 +92,9 @@ pub fn run(options: &Options) -> Result<()> {
         tally.skipped += all;
         println!("skipped: {all} tests on a real cluster; as root on Linux, `cargo xtask test` makes one and runs them");
     } else {
+        if options.full {
+            tally.step("the local cluster itself", local_cluster::check);
+        }
         tally.step("tests on a real cluster", || on_a_cluster(options));
     }
     if !options.full {
@@ -108,7 +117,8 @@ pub fn run(options: &Options) -> Result<()> {
 /// How many tests there are on a cluster, and how many of them only `--full` runs.
 fn cluster_tests() -> Result<(u32, u32)> {
     let folder = repository::root().join("tests/tests/cluster");
-    let (mut all, mut long) = (0, 0);
+    // The test of the local cluster itself is one more, and takes long.
+    let (mut all, mut long) = (1, 1);
     for file in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let text = std::fs::read_to_string(file?.path())?;
         all += u32::try_from(text.matches("#[test]").count())?;

@@ -18,15 +18,18 @@ const CHANGED_BY_KUBELET: [&str; 6] = [
     "vm/panic_on_oom",
 ];
 
+/// The settings as they are now.
+pub fn settings() -> BTreeMap<&'static str, String> {
+    CHANGED_BY_KUBELET.iter().filter_map(|name| Some((*name, fs::read_to_string(setting(name)).ok()?))).collect()
+}
+
 /// Remembers the settings, unless they are remembered already.
 pub fn remember() -> Result<()> {
     let path = file()?;
     if path.exists() {
         return Ok(());
     }
-    let settings: BTreeMap<&str, String> =
-        CHANGED_BY_KUBELET.iter().filter_map(|name| Some((*name, fs::read_to_string(setting(name)).ok()?))).collect();
-    fs::write(&path, serde_json::to_vec(&settings)?).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, serde_json::to_vec(&settings())?).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Puts the remembered settings back, and forgets them. For when no cluster is left.
