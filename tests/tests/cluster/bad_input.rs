@@ -15,6 +15,7 @@ fn bad_input_is_one_line() {
     ] {
         let said = namespace.isbsvc(arguments);
         assert_eq!(said.code, 1, "{arguments:?}: {said:?}");
-        assert!(said.err.lines().next().is_some_and(|line| line.starts_with("error")), "{arguments:?}: {}", said.err);
+        assert!(said.err.starts_with("error: ") && said.err.lines().count() == 1, "{arguments:?}: {}", said.err);
+        assert!(said.out.is_empty(), "{arguments:?}: {}", said.out);
     }
 }
