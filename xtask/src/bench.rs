@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cluster::{self, Load, addresses::Addresses, catalogue::Profile, progress::wait};
 use crate::install::{Images, Kubectl, NAMESPACE, install};
-use crate::repository;
+use crate::repository::{self, PLUGIN};
 use crate::test::local_config;
 
 /// What to measure on.
@@ -33,7 +33,7 @@ const NUMAFLOW_VERSION: &str = "63ba4e8c";
 pub fn run(options: &Options) -> Result<()> {
     let running = cluster::up(&cluster::Options { name: options.name.clone(), nodes: 1 })?;
     cluster::load(&options.name, &Load::Own(Profile::Release))?;
-    let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
+    let plugin = repository::shown("build the plugin", PLUGIN, "kubectl-isbsvc")?;
     let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
     install(&kubectl, &Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() }, Some(&local_config()), |_| {}, |_| Ok(()))?;
     let connection = ["--kubeconfig".to_owned(), running.kubeconfig.display().to_string()];

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use before::Before;
 
-use crate::cluster::{self, Load, catalogue, catalogue::Profile, prerequisites};
+use crate::cluster::{self, Load, catalogue, catalogue::Profile, prerequisites, progress::Step};
 use crate::install::{Images, Kubectl, NAMESPACE, install};
-use crate::repository;
+use crate::repository::{self, PLUGIN};
 use crate::test::local_config;
 
 /// Where to show it.
@@ -44,9 +44,8 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn build_the_plugin() -> Result<PathBuf> {
-    println!("Building the plugin (minutes the first time, seconds later)");
     println!("$ cargo build --release -p kubectl-isbsvc");
-    repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)
+    repository::shown("build the plugin (minutes the first time, seconds later)", PLUGIN, "kubectl-isbsvc")
 }
 
 fn on_the_local_cluster() -> Result<()> {
@@ -83,7 +82,7 @@ fn on_a_cluster_of_yours(options: &Options, context: &str) -> Result<()> {
     let before = Before::of(&kubectl)?;
     if options.images.is_none() && !context.starts_with(KIND) {
         println!("{context} is no kind context, so our images have to be pushed where its nodes find them:");
-        for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
+        for archive in own_images()? {
             println!("  skopeo copy oci-archive:{} docker://PREFIX/NAME:dev", archive.display());
         }
         bail!("nothing was installed; push the two images as isbsvc-controller:dev and isbsvc-webhook:dev, and give --images PREFIX");
@@ -111,11 +110,18 @@ fn on_a_cluster_of_yours(options: &Options, context: &str) -> Result<()> {
     done
 }
 
+fn own_images() -> Result<Vec<PathBuf>> {
+    let step = Step::begin_long("build the controller and the webhook, make their images");
+    let archives = catalogue::own(Profile::Release, |far| step.say(far))?;
+    step.done();
+    Ok(archives)
+}
+
 fn install_and_show(options: &Options, context: &str, kubectl: &Kubectl) -> Result<()> {
     let typed = Typed { context: Some(context) };
     if options.images.is_none() {
         let kind = context.strip_prefix(KIND).unwrap_or(context);
-        for archive in catalogue::own(Profile::Release, |line| println!("  {line}"))? {
+        for archive in own_images()? {
             typed.show(&format!("kind load image-archive {} --name {kind}", archive.display()));
             let status =
                 Command::new("kind").args(["load", "image-archive"]).arg(&archive).args(["--name", kind]).stdin(Stdio::null()).status();

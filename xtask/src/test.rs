@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::{self, Load, catalogue::Profile};
+use crate::cluster::{self, Load, catalogue::Profile, progress::step};
 use crate::install::{Images, Kubectl, install};
-use crate::repository::{self, cargo};
+use crate::repository::{self, PLUGIN, Package, cargo};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -32,15 +32,15 @@ pub struct Options {
 const CLUSTER: &str = "test";
 
 /// Packages with the features under which each is checked and tested. Each by itself, because features unify over a workspace.
-const PACKAGES: &[(&str, &str)] = &[
-    ("isbsvc", ""),
-    ("isbsvc", "controller"),
-    ("isbsvc-certs", "issue,serve"),
-    ("isbsvc-webhook", ""),
-    ("kubectl-isbsvc", ""),
-    ("isbsvc-tests", ""),
-    ("isbsvc-tests", "cluster"),
-    ("xtask", ""),
+const PACKAGES: &[Package<'_>] = &[
+    Package { name: "isbsvc", features: "" },
+    Package { name: "isbsvc", features: "controller" },
+    Package { name: "isbsvc-certs", features: "issue,serve" },
+    Package { name: "isbsvc-webhook", features: "" },
+    PLUGIN,
+    Package { name: "isbsvc-tests", features: "" },
+    Package { name: "isbsvc-tests", features: "cluster" },
+    Package { name: "xtask", features: "" },
 ];
 
 #[derive(Default)]
@@ -77,15 +77,18 @@ pub fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     tally.step("format", || cargo_step(&["fmt", "--all", "--check"]));
     tally.step("law pure-core", pure_core);
-    for (package, features) in PACKAGES {
-        tally.step(&format!("lints of {package} {features}"), || {
-            cargo_step(&["clippy", "--locked", "--quiet", "-p", package, "--features", features, "--all-targets", "--", "-D", "warnings"])
+    for package in PACKAGES {
+        tally.step(&format!("lints of {} {}", package.name, package.features), || {
+            compiled("check", &["clippy", "--all-targets"], *package, &["--", "-D", "warnings"])
         });
     }
     // The library's tests run with all of it, and those on a cluster below.
     let elsewhere = [("isbsvc", ""), ("isbsvc-tests", "cluster")];
-    for (package, features) in PACKAGES.iter().filter(|package| !elsewhere.contains(package)) {
-        tally.step(&format!("tests of {package}"), || cargo_step(&["test", "--locked", "--quiet", "-p", package, "--features", features]));
+    for package in PACKAGES.iter().filter(|package| !elsewhere.contains(&(package.name, package.features))) {
+        tally.step(&format!("tests of {}", package.name), || {
+            compiled("build", &["test", "--no-run"], *package, &[])?;
+            cargo_step(&["test", "--locked", "--quiet", "-p", package.name, "--features", package.features])
+        });
     }
     if options.no_cluster || !cluster_possible() {
         let (all, _) = cluster_tests()?;
@@ -127,6 +130,11 @@ fn cluster_tests() -> Result<(u32, u32)> {
     Ok((all, long))
 }
 
+/// A command of cargo's that compiles, shown with how far it is.
+fn compiled(title: &str, verb: &[&str], package: Package<'_>, last: &[&str]) -> Result<()> {
+    step(title, |step| repository::compile_with(verb, package, true, last, &|far| step.say(far)).map(drop))
+}
+
 fn cargo_step(arguments: &[&str]) -> Result<()> {
     let status = cargo(arguments).status().context("cannot run cargo")?;
     if !status.success() {
@@ -154,9 +162,12 @@ fn on_a_cluster(options: &Options) -> Result<()> {
     let running = cluster::up(&cluster::Options { name: CLUSTER.to_owned(), nodes: 1 })?;
     let result = (|| {
         cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
-        let plugin = repository::compile("kubectl-isbsvc", "", "kubectl-isbsvc", true)?;
+        let plugin = repository::shown("build the plugin", PLUGIN, "kubectl-isbsvc")?;
         // The same build as in the image; some tests run it on this machine.
-        let controller = repository::compile("isbsvc", "controller", "isbsvc-controller", true)?;
+        let controller = Package { name: "isbsvc", features: "controller" };
+        let controller = repository::shown("build the controller", controller, "isbsvc-controller")?;
+        let tests = Package { name: "isbsvc-tests", features: "cluster" };
+        compiled("build the tests", &["test", "--no-run", "--test", "cluster"], tests, &[])?;
         let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
         let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
         install(&kubectl, &images, Some(&local_config()), |line| println!("$ {line}"), |_| Ok(()))?;

@@ -11,7 +11,7 @@ use super::images::{Entry, Image, etc, prune};
 use super::outside::output;
 use super::programs::Built;
 use super::state;
-use crate::repository::compile;
+use crate::repository::{Package, compile};
 
 /// How our own programs are compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -90,9 +90,11 @@ fn reloader(program: &Path) -> Image {
 pub fn own(profile: Profile, say: impl Fn(String)) -> Result<Vec<PathBuf>> {
     let cache = state::cache()?.join("images");
     let mut archives = Vec::new();
-    for (package, features, program) in [("isbsvc", "controller", "isbsvc-controller"), ("isbsvc-webhook", "", "isbsvc-webhook")] {
-        say(format!("cargo build -p {package} --bin {program}"));
-        let binary = compile(package, features, program, profile == Profile::Release)?;
+    for (name, features, program) in [("isbsvc", "controller", "isbsvc-controller"), ("isbsvc-webhook", "", "isbsvc-webhook")] {
+        let build = format!("cargo build -p {name} --bin {program}");
+        say(build.clone());
+        let far = |far| say(format!("{build}: {far}"));
+        let binary = compile(Package { name, features }, program, profile == Profile::Release, &far)?;
         say(format!("localhost/{program}:dev"));
         archives.push(Image::of_program(format!("localhost/{program}:dev"), &binary)?.archive(&cache)?);
     }

@@ -1,5 +1,6 @@
 //! What a person sees during long work: a line that moves on a terminal, and one line for each finished step anywhere.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -12,10 +13,14 @@ pub fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// How often a step says how far it is where no line can move.
+const TELL: Duration = Duration::from_secs(30);
+
 /// One step of the work.
 pub struct Step {
     title: String,
     began: Instant,
+    told: Cell<Instant>,
     bar: ProgressBar,
 }
 
@@ -28,7 +33,8 @@ impl Step {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_prefix(title.clone());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { title, began: Instant::now(), bar }
+        let began = Instant::now();
+        Self { title, began, told: Cell::new(began), bar }
     }
 
     /// Begins a step of minutes: where no line can move, it is announced.
@@ -40,9 +46,14 @@ impl Step {
         step
     }
 
-    /// Says what is going on inside the step.
+    /// Says what is going on inside the step: at once where a line can move, and in a line now and then where none can.
     pub fn say(&self, message: impl Into<String>) {
-        self.bar.set_message(message.into());
+        let message = message.into();
+        if self.bar.is_hidden() && self.told.get().elapsed() >= TELL {
+            line(format_args!("  {}: {message} ({:.0} s)", self.title, self.began.elapsed().as_secs_f64()));
+            self.told.set(Instant::now());
+        }
+        self.bar.set_message(message);
     }
 
     /// Ends a step that went well: prints it with its time.
