@@ -89,7 +89,8 @@ pub fn compile_with(
     Ok(executables)
 }
 
-// How many crates a tree of `cargo tree --prefix none` names; what it has shown already it marks with (*).
+// How many crates a tree of `cargo tree --prefix none` names; what it has shown already it marks with (*). A few may never come: what a package lists for a
+// build script that it then does not have.
 fn crates(tree: &str) -> usize {
     tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect::<BTreeSet<_>>().len()
 }

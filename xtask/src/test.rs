@@ -1,6 +1,7 @@
 //! `cargo xtask test`: format, lints, and every test.
 
 mod local_cluster;
+mod promtool;
 
 use std::time::Instant;
 
@@ -31,6 +32,9 @@ pub struct Options {
 /// The cluster that the tests make; beside one for a demo.
 const CLUSTER: &str = "test";
 
+/// The tests that need no cluster.
+const TESTS: Package<'_> = Package { name: "isbsvc-tests", features: "" };
+
 /// Packages with the features under which each is checked and tested. Each by itself, because features unify over a workspace.
 const PACKAGES: &[Package<'_>] = &[
     Package { name: "isbsvc", features: "" },
@@ -38,7 +42,7 @@ const PACKAGES: &[Package<'_>] = &[
     Package { name: "isbsvc-certs", features: "issue,serve" },
     Package { name: "isbsvc-webhook", features: "" },
     PLUGIN,
-    Package { name: "isbsvc-tests", features: "" },
+    TESTS,
     Package { name: "isbsvc-tests", features: "cluster" },
     Package { name: "xtask", features: "" },
 ];
@@ -89,6 +93,13 @@ pub fn run(options: &Options) -> Result<()> {
             compiled("build", &["test", "--no-run"], *package, &[])?;
             cargo_step(&["test", "--locked", "--quiet", "-p", package.name, "--features", package.features])
         });
+    }
+    match promtool::find() {
+        Ok(program) => tally.step("alert rules by promtool", || promtool::check(&program, TESTS)),
+        Err(error) => {
+            tally.skipped += 1;
+            println!("skipped: 1 test of the alert rules, for want of promtool ({error:#}); `apt-get install prometheus` brings it");
+        }
     }
     if options.no_cluster || !cluster_possible() {
         let (all, _) = cluster_tests()?;
