@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde_json::json;
 
@@ -242,22 +243,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     ];
     let conditions = status::merged(&before.conditions, stands, input.now);
     let healthy = conditions.iter().all(|condition| condition.status == "True");
-    let message = if !refusals.is_empty() {
-        Some(format!("Refused: {}", refusals.join("; ")))
-    } else if !healthy {
-        conditions
-            .iter()
-            .find(|condition| condition.status != "True")
-            .map(|condition| format!("{}: {}", condition.reason, condition.message))
-    } else {
-        let mut warnings = plan.foreign_writers.clone();
-        warnings.extend(payload_kept(&made));
-        warnings.extend(course.tolerated.iter().map(|finding| format!("tolerated, because it was there before: {finding}")));
-        warnings.push(status::words(&verdict, Level::Warning));
-        warnings.retain(|words| !words.is_empty());
-        (!warnings.is_empty()).then(|| format!("Warning: {}", warnings.join("; ")))
-    };
-    let message = message.map(|text| status::bounded(&text));
+    let message = message(&plan, course, &made, &conditions, &verdict);
     if before.message != message
         && let Some(note) = plan.foreign_writers.first().cloned()
     {
@@ -283,6 +269,27 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     });
     plan.verdict = Some(verdict);
     plan
+}
+
+/// `status.message`: why a change is held back, else why the service is not healthy, else what should be looked at.
+fn message(plan: &Plan, course: &Course<'_>, made: &Made, conditions: &[Condition], verdict: &Verdict) -> Option<String> {
+    let unwell = conditions.iter().find(|condition| condition.status != "True");
+    let text = if !course.refusals.is_empty() {
+        format!("Refused: {}", course.refusals.join("; "))
+    } else if let Some(condition) = unwell {
+        format!("{}: {}", condition.reason, condition.message)
+    } else {
+        let mut warnings = plan.foreign_writers.clone();
+        warnings.extend(payload_kept(made));
+        warnings.extend(course.tolerated.iter().map(|finding| format!("tolerated, because it was there before: {finding}")));
+        warnings.push(status::words(verdict, Level::Warning));
+        warnings.retain(|words| !words.is_empty());
+        if warnings.is_empty() {
+            return None;
+        }
+        format!("Warning: {}", warnings.join("; "))
+    };
+    Some(status::bounded(&text))
 }
 
 /// What a spec comes to: merged settings, and what should run.

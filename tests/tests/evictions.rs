@@ -97,11 +97,14 @@ fn what_is_not_known_changes_nothing() {
     assert_eq!(allowed(&simulator), json!(0), "and who lagged a moment ago does so still");
 }
 
+/// What makes us stop.
+type Stop = fn(&mut Simulator);
+
 /// A drain must not wait for ever because we wait for something else.
 #[test]
 fn evictions_are_allowed_again_where_nothing_else_is_written() {
     let held = jiff::SignedDuration::try_from(limits::EVICTIONS_HELD).expect("minutes");
-    let stops: [(&str, fn(&mut Simulator)); 2] = [
+    let stops: [(&str, Stop); 2] = [
         ("it waits for a person", |simulator| {
             let set = (ChildKind::StatefulSet, names::stateful_set("default"));
             simulator.children.get_mut(&set).expect("made")["metadata"]["annotations"][names::ACCEPTED_SPEC_ANNOTATION] = json!("{");
