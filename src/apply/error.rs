@@ -75,9 +75,9 @@ impl ApplyError {
         }
     }
 
-    /// Whether the service only has to be looked at again: somebody was faster.
+    /// Whether the service only has to be looked at again: somebody was faster, or may be by now.
     pub fn is_conflict(&self) -> bool {
-        self.category == Category::Conflict
+        matches!(self.category, Category::Conflict | Category::Lapsed)
     }
 
     /// No answer in time.

@@ -79,7 +79,7 @@ pub async fn execute_telling(
                 attempted: format!("write to {} {}/{}", names::KIND, service.namespace_or_empty(), service.name()),
                 category: Category::Lapsed,
                 why: "the Lease that allows it has run out".to_owned(),
-                kind: action.child(),
+                kind: None,
             });
         }
         let carried = carry(client, service, action).await.map_err(|error| ApplyError { kind: action.child(), ..error })?;
@@ -132,12 +132,16 @@ async fn carry(client: &Client, service: &InterStepBufferService, action: &Actio
         }
         Action::ApplyStatus { status } => {
             let target = Target::service(service);
-            let object = json!({
+            let mut object = json!({
                 "apiVersion": names::API_VERSION,
                 "kind": names::KIND,
                 "metadata": { "name": target.name, "namespace": namespace },
                 "status": status,
             });
+            if let Some(uid) = &service.metadata.uid {
+                // One that arrives late says nothing of another service of the same name.
+                object["metadata"]["uid"] = Value::from(uid.clone());
+            }
             let params = PatchParams::apply(names::STATUS_MANAGER).force();
             let request = target.requests().patch_subresource("status", target.name, &params, &Patch::Apply(object));
             match send(client, target.attempt("write the status of"), request, false).await {

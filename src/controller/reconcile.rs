@@ -123,13 +123,18 @@ impl Reconciler {
             }
         };
         let observed = self.stores.observe(&key.namespace, &key.name);
-        // Who accepted it goes on looking after it: another name in the annotation is a refused change, and no handing over.
-        let looked_after_by = observed.recorded(names::ACCEPTED_INSTANCE_ANNOTATION).unwrap_or_else(|| service.instance());
+        let deleting = service.metadata.deletion_timestamp.is_some();
+        // Who accepted it goes on looking after it: another name in the annotation is a refused change, and no handing over. Its end is for whoever it
+        // names, since the other one may be gone.
+        let accepted_by = observed.recorded(names::ACCEPTED_INSTANCE_ANNOTATION).filter(|_| !deleting);
+        let looked_after_by = accepted_by.unwrap_or_else(|| service.instance());
         if looked_after_by != self.instance {
             if service.instance() == self.instance {
                 let note = format!(
-                    "it is looked after by the controller instance {looked_after_by:?}, which accepted it, and {} alone does not change that",
-                    names::INSTANCE_ANNOTATION
+                    "it is looked after by the controller instance {looked_after_by:?}, which accepted it, and {} alone does not change that; put the old value \
+                     back, or, where that controller is gone, remove {} from the StatefulSet, the ConfigMap and the servers' Secret",
+                    names::INSTANCE_ANNOTATION,
+                    names::ACCEPTED_INSTANCE_ANNOTATION
                 );
                 self.leave(key, &service, Event { type_: EventType::Warning, reason: "OtherInstance", note }).await;
                 return Ended::idle("other-instance");
@@ -139,7 +144,7 @@ impl Reconciler {
         }
         let paused = service.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true");
         // Whoever deletes a service does not want it left alone.
-        let paused = paused && service.metadata.deletion_timestamp.is_none();
+        let paused = paused && !deleting;
         let looked = if paused {
             Box::pin(self.paused(key, &service, observed)).await
         } else {
@@ -332,15 +337,15 @@ impl Reconciler {
             let reason = error.kind.map_or("WriteFailed", |_| error.failure().reason());
             let event = Event { type_: EventType::Warning, reason, note: error.to_string() };
             self.events.publish(key, &service.object_ref(&()), &event).await;
-            self.tell_of(&input, &observed, error).await;
         }
+        // At each failure: the words may be the same, and the servers no longer.
+        self.tell_of(&input, &observed, error).await;
         Ended::Failed { result: error.category(), retry }
     }
 
     /// Writes into the status that an object could not be written; where not even that can be done, log and event have told.
     async fn tell_of(&self, input: &Input<'_>, observed: &Observed, error: &ApplyError) {
-        let Some(action) = crate::plan::failed(input, observed, error.failure(), &error.to_string()) else { return };
-        let plan = Plan { actions: vec![action], ..Plan::default() };
+        let plan = Plan { actions: crate::plan::failed(input, observed, error.failure(), &error.to_string()), ..Plan::default() };
         if let Err(error) = apply::execute(&self.client, &self.permit, input.service, &plan).await {
             tracing::debug!(%error, "the status could not be written either");
         }

@@ -72,8 +72,8 @@ pub(super) fn wanted(
     Wanted::Object(object)
 }
 
-/// Allows evictions again where nothing else of the service is written: at once where nobody goes on watching it (`verdict` is none), otherwise once
-/// every server holds everything, and after [`limits::EVICTIONS_HELD`] in any case.
+/// Allows evictions again where nothing else of the service is written: once every server holds everything, and after [`limits::EVICTIONS_HELD`] in any
+/// case.
 pub(super) fn released(input: &Input<'_>, observed: &Observed, verdict: Option<&Verdict>) -> Option<Action> {
     let own = observed.budget.known()?.as_ref()?;
     if json!(own)["spec"]["maxUnavailable"] != json!(0) || ownership::foreign(&own.metadata, input.service, false).is_some() {
@@ -81,11 +81,17 @@ pub(super) fn released(input: &Input<'_>, observed: &Observed, verdict: Option<&
     }
     let noted = own.annotations().get(names::NOT_CURRENT_SINCE_ANNOTATION).and_then(|noted| noted.parse::<Timestamp>().ok());
     let over = noted.and_then(|noted| noted.checked_add(limits::EVICTIONS_HELD).ok()).is_none_or(|end| input.now >= end);
-    let due = verdict.is_none_or(|verdict| over || verdict.current == Some(true));
-    due.then(|| Action::Patch {
+    let current = verdict.is_some_and(|verdict| verdict.current == Some(true));
+    let mut places = vec![Place { pointer: "/spec/maxUnavailable".to_owned(), value: Some(json!(1)) }];
+    if current && noted.is_some() {
+        // The next lag has its own quarter of an hour.
+        let pointer = format!("/metadata/annotations/{}", names::NOT_CURRENT_SINCE_ANNOTATION.replace('/', "~1"));
+        places.push(Place { pointer, value: None });
+    }
+    (over || current).then(|| Action::Patch {
         kind: ChildKind::PodDisruptionBudget,
         name: own.name_any(),
-        places: vec![Place { pointer: "/spec/maxUnavailable".to_owned(), value: Some(json!(1)) }],
+        places,
         precondition: seen(&own.metadata),
     })
 }

@@ -100,7 +100,7 @@ fn runs(input: &Input<'_>, observed: &Observed) -> InterStepBufferService {
 }
 
 /// Whether a service was healthy before: from then on a quorum of ready pods is enough.
-fn was_healthy(input: &Input<'_>, observed: &Observed) -> bool {
+pub(super) fn was_healthy(input: &Input<'_>, observed: &Observed) -> bool {
     let noted = |set: &StatefulSet| set.annotations().contains_key(names::FIRST_HEALTHY_ANNOTATION);
     observed.stateful_set.known().and_then(Option::as_ref).is_some_and(noted)
         || input.service.status.as_ref().is_some_and(InterStepBufferServiceStatus::is_healthy)
@@ -115,12 +115,12 @@ pub(super) fn watch(input: &Input<'_>, observed: &Observed, plan: &mut Plan, sta
     plan.verdict = Some(verdict);
 }
 
-/// A service that is to be left alone (annotation `paused`): nothing is written, but for a disruption budget that would forbid evictions with nobody
-/// left to end that.
+/// A service that is to be left alone (annotation `paused`): it is watched, and nothing is written but the end of held evictions.
 pub fn paused(input: &Input<'_>, observed: &Observed) -> Plan {
+    let verdict = verdict(input, observed);
     Plan {
-        actions: budget::released(input, observed, None).into_iter().collect(),
-        verdict: verdict(input, observed),
+        actions: budget::released(input, observed, verdict.as_ref()).into_iter().collect(),
+        verdict,
         next_look: Some(limits::LOOK_WHILE_HEALTHY),
         ..Plan::default()
     }
@@ -271,25 +271,26 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     plan
 }
 
-/// `status.message`: why a change is held back, else why the service is not healthy, else what should be looked at.
+/// `status.message`: why a change is held back, and why the service is not healthy, or what should be looked at.
 fn message(plan: &Plan, course: &Course<'_>, made: &Made, conditions: &[Condition], verdict: &Verdict) -> Option<String> {
     let unwell = conditions.iter().find(|condition| condition.status != "True");
-    let text = if !course.refusals.is_empty() {
-        format!("Refused: {}", course.refusals.join("; "))
-    } else if let Some(condition) = unwell {
-        format!("{}: {}", condition.reason, condition.message)
+    let mut parts = Vec::new();
+    if !course.refusals.is_empty() {
+        parts.push(format!("Refused: {}", course.refusals.join("; ")));
+    }
+    if let Some(condition) = unwell {
+        parts.push(format!("{}: {}", condition.reason, condition.message));
     } else {
         let mut warnings = plan.foreign_writers.clone();
         warnings.extend(payload_kept(made));
         warnings.extend(course.tolerated.iter().map(|finding| format!("tolerated, because it was there before: {finding}")));
         warnings.push(status::words(verdict, Level::Warning));
         warnings.retain(|words| !words.is_empty());
-        if warnings.is_empty() {
-            return None;
+        if !warnings.is_empty() {
+            parts.push(format!("Warning: {}", warnings.join("; ")));
         }
-        format!("Warning: {}", warnings.join("; "))
-    };
-    Some(status::bounded(&text))
+    }
+    (!parts.is_empty()).then(|| status::bounded(&parts.join("; ")))
 }
 
 /// What a spec comes to: merged settings, and what should run.

@@ -2,7 +2,7 @@ use k8s_openapi::api::core::v1::SecretKeySelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
-use super::{Action, Event, EventType, Input, Plan};
+use super::{Action, Event, EventType, Input, Plan, budget, reconcile};
 use crate::api::{
     BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService,
     InterStepBufferServiceStatus, JetStreamAuth, JetStreamBasicAuth, JetStreamBufferService, JetStreamConfig, Phase, names,
@@ -210,15 +210,16 @@ impl Failure {
     }
 }
 
-/// The status write that says that an object could not be written; `None` where the status says so already. A service that served before goes on
-/// serving as long as its servers do: only its message tells (law *refuse-without-harm*).
-pub fn failed(input: &Input<'_>, observed: &Observed, failure: Failure, message: &str) -> Option<Action> {
+/// What is to be written where an object could not be: the status that says so, unless it says so already, and the end of held evictions. A service
+/// that served before goes on serving as long as its servers do: only its message tells (law *refuse-without-harm*).
+pub fn failed(input: &Input<'_>, observed: &Observed, failure: Failure, message: &str) -> Vec<Action> {
     let before = input.service.status.clone().unwrap_or_default();
     let mut status = before.clone();
     let message = bounded(message);
-    if before.is_healthy() {
-        if let Some(verdict) = super::verdict(input, observed) {
-            status.conditions = watched(&before, &verdict, true, input.now);
+    let verdict = super::verdict(input, observed);
+    if reconcile::was_healthy(input, observed) {
+        if let Some(verdict) = &verdict {
+            status.conditions = watched(&before, verdict, true, input.now);
         }
     } else {
         let mut stands =
@@ -232,5 +233,6 @@ pub fn failed(input: &Input<'_>, observed: &Observed, failure: Failure, message:
     }
     status.message = Some(bounded(&format!("{}: {message}", failure.reason())));
     status.type_ = Some(input.service.spec.types().first().map_or("jetstream", |one| one.as_str()).to_owned());
-    (status != before).then(|| Action::ApplyStatus { status: json!(status) })
+    let told = (status != before).then(|| Action::ApplyStatus { status: json!(status) });
+    told.into_iter().chain(budget::released(input, observed, verdict.as_ref())).collect()
 }

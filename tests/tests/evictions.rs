@@ -137,18 +137,33 @@ fn evictions_are_allowed_again_where_nothing_else_is_written() {
 }
 
 #[test]
-fn evictions_are_allowed_again_before_a_service_is_left_alone() {
+fn evictions_of_a_service_that_is_left_alone_are_held_no_longer_than_of_any_other() {
+    let paused = |simulator: &Simulator| {
+        let (service, observed) = (simulator.service(), simulator.observed());
+        let input = isbsvc::plan::Input { service: &service, config: &simulator.config, now: simulator.now };
+        let plan = isbsvc::plan::paused(&input, &observed);
+        assert!(plan.verdict.is_some() && plan.status.is_none(), "it is watched, and nothing is said for it");
+        plan.actions
+    };
+    let places = |actions: &[isbsvc::plan::Action]| match actions {
+        [isbsvc::plan::Action::Patch { kind: ChildKind::PodDisruptionBudget, places, .. }] => {
+            places.iter().map(|place| (place.pointer.clone(), place.value.clone())).collect::<Vec<_>>()
+        }
+        other => unreachable!("one write: {other:?}"),
+    };
+    let allowed = ("/spec/maxUnavailable".to_owned(), Some(json!(1)));
     let mut simulator = healthy();
     lag(&mut simulator);
     simulator.settle();
-    let (service, observed) = (simulator.service(), simulator.observed());
-    let input = isbsvc::plan::Input { service: &service, config: &simulator.config, now: simulator.now };
-    let plan = isbsvc::plan::paused(&input, &observed);
-    let [isbsvc::plan::Action::Patch { kind: ChildKind::PodDisruptionBudget, places, .. }] = plan.actions.as_slice() else {
-        unreachable!("one write: {:?}", plan.actions)
-    };
-    assert_eq!((places[0].pointer.as_str(), &places[0].value), ("/spec/maxUnavailable", &Some(json!(1))));
-    assert!(plan.verdict.is_some() && plan.status.is_none(), "it is watched, and nothing is said for it");
+    assert_eq!(paused(&simulator), [], "not before it has caught up");
+    simulator.now += jiff::SignedDuration::try_from(limits::EVICTIONS_HELD).expect("minutes");
+    assert_eq!(places(&paused(&simulator)), [allowed.clone()], "a quarter of an hour is over, and stays over");
+    let mut simulator = healthy();
+    lag(&mut simulator);
+    simulator.settle();
+    catch_up(&mut simulator);
+    let note = format!("/metadata/annotations/{}", names::NOT_CURRENT_SINCE_ANNOTATION.replace('/', "~1"));
+    assert_eq!(places(&paused(&simulator)), [allowed, (note, None)], "the next lag has its own quarter of an hour");
 }
 
 #[test]

@@ -492,3 +492,16 @@ fn law_honest_health_pods_that_cannot_be_seen_are_not_called_gone() {
     let condition = status.conditions.iter().find(|condition| condition.type_ == "ChildrenResourcesHealthy").expect("it is there");
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ListPodsFailed"));
 }
+
+#[test]
+fn law_honest_health_a_refused_change_hides_no_warning() {
+    let mut simulator = healthy(&three());
+    simulator.edit_spec("/jetstream/encryption", json!(true));
+    simulator.settle();
+    simulator.pods.insert(names::pod("default", 2), false);
+    let plan = simulator.step();
+    let message = simulator.service().status.expect("a status").message.expect("words");
+    assert!(message.starts_with("Refused:") && message.contains("2 of 3 servers are ready"), "{message}");
+    assert!(plan.events.iter().any(|event| event.reason == "ServersMissing"), "{:?}", plan.events);
+    assert_eq!(simulator.step().events, [], "once");
+}

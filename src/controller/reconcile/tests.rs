@@ -316,8 +316,11 @@ async fn a_service_whose_write_fails_is_no_better_than_its_pods() {
     let conditions = ["ChildrenResourcesHealthy", "Configured", "Deployed"]
         .map(|type_| json!({ "type": type_, "status": "True", "reason": "Successful", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" }));
     let healthy = json!({ "phase": "Running", "type": "jetstream", "observedGeneration": 1, "conditions": conditions });
-    namespace.edit(names::PLURAL, "default", |service| service["status"] = healthy);
-    namespace.edit("statefulsets", SET, |set| set["spec"]["replicas"] = json!(0));
+    namespace.edit(names::PLURAL, "default", |service| service["status"] = healthy.clone());
+    namespace.edit("statefulsets", SET, |set| {
+        set["spec"]["replicas"] = json!(0);
+        set["metadata"]["annotations"][names::FIRST_HEALTHY_ANNOTATION] = json!("2026-01-01T00:00:00Z");
+    });
     namespace.refusals.lock().unwrap().push(("PATCH /apis/apps/v1/namespaces/pl/statefulsets", 403));
     for _ in 0..3 {
         namespace.look().await;
@@ -327,4 +330,28 @@ async fn a_service_whose_write_fails_is_no_better_than_its_pods() {
     assert_eq!(status["conditions"][0]["status"], "False", "no pod is there: {status}");
     let text = namespace.reconciler.metrics.text();
     assert!(text.contains("controller_isbsvc_health{ns=\"pl\",isbsvc=\"default\"} 0.0\n"), "{text}");
+    assert_eq!(
+        (&status["conditions"][2]["status"], &status["phase"]),
+        (&json!("True"), &json!("Running")),
+        "what was made stands: {status}"
+    );
+    // The error is the same, and the servers may not be.
+    namespace.edit(names::PLURAL, "default", |service| service["status"]["conditions"] = healthy["conditions"].clone());
+    namespace.look().await;
+    assert_eq!(namespace.service()["status"]["conditions"][0]["status"], "False");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_instance_is_gone_can_be_deleted_by_the_one_it_names() {
+    let mut namespace = made(&three()).await;
+    namespace.edit(names::PLURAL, "default", |service| {
+        service["metadata"]["annotations"] = json!({ names::INSTANCE_ANNOTATION: "blue" });
+        service["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+    assert!(matches!(namespace.look().await, Ended::Done { result: "other-instance", .. }));
+    namespace.reconciler.instance = "blue".to_owned();
+    for _ in 0..20 {
+        namespace.look().await;
+    }
+    assert!(namespace.get(names::PLURAL, "default").is_none(), "{:?}", namespace.writes());
 }

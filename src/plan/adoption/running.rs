@@ -4,7 +4,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate};
-use crate::controller_config::{ControllerConfig, Settings, quantity_bytes, stream_config};
+use crate::controller_config::{ControllerConfig, Settings, parse_version, quantity_bytes, stream_config};
+use crate::plan::compare;
 
 /// What of a service is read besides its `StatefulSet`.
 pub(super) struct Beside<'a> {
@@ -15,8 +16,9 @@ pub(super) struct Beside<'a> {
 }
 
 /// The spec by which something runs: `spec`, but where it speaks of what decides over stored messages, what really runs. Numaflow's controller may not
-/// have carried out a change that was made while it was away; where it says so itself (`status.observedGeneration`), all else is read from what runs
-/// as well, so that the change is judged and carried out like any other.
+/// have carried out a change that was made while it was away; where it says so itself (`status.observedGeneration`), the rest is read from what runs as
+/// well, so that the change is judged and carried out like any other. What cannot be told from what others filled in is taken as carried out: labels and
+/// annotations of the pods that were taken away, pull policies, the numbers of probes.
 pub(super) fn as_it_runs(
     service: &InterStepBufferService,
     spec: &InterStepBufferServiceSpec,
@@ -79,25 +81,15 @@ fn the_rest(spec: &mut JetStreamBufferService, template: &Value, beside: &Beside
     let defaults = &configuration.jetstream;
     if let Some(main) = container("main") {
         let image = main["image"].as_str().unwrap_or_default();
-        let asked = spec.version.as_deref().and_then(|version| configuration.jetstream_version(version));
-        let mut listed = defaults.versions.iter().filter(|entry| entry.nats_image == image);
-        if asked.is_none_or(|asked| asked.nats_image != image)
-            && let Some(runs) = listed.next()
-        {
-            spec.version = Some(runs.version.clone());
+        if let Some(runs) = version(spec.version.as_deref(), image, configuration) {
+            spec.version = runs;
         }
         let args: Option<Vec<String>> = main.get("args").and_then(|args| serde_json::from_value(args.clone()).ok());
         if spec.start_args.clone().unwrap_or_default() != args.clone().unwrap_or_default() {
             spec.start_args = args;
         }
     }
-    if let (Some(runs), Some(asked)) =
-        (beside.config.map(settings), Settings::merged_where_usable(&defaults.settings, spec.settings.as_deref()))
-        && Settings::merged(&defaults.settings, Some(&runs)).is_ok_and(|runs| {
-            (runs.max_payload.bytes, runs.max_memory_store.bytes, runs.max_file_store.bytes)
-                != (asked.max_payload.bytes, asked.max_memory_store.bytes, asked.max_file_store.bytes)
-        })
-    {
+    if let Some(runs) = beside.config.and_then(|config| settings(config, spec.settings.as_deref(), &defaults.settings)) {
         spec.settings = Some(runs);
     }
     if let Some(runs) = beside.stream_config
@@ -122,34 +114,76 @@ fn the_rest(spec: &mut JetStreamBufferService, template: &Value, beside: &Beside
     spec.pod.metadata = metadata;
 }
 
-/// The settings in the servers' configuration, as a user would write them.
-fn settings(config: &str) -> String {
-    let keys = ["max_payload", "max_memory_store", "max_file_store"];
-    let lines = config.lines().map(str::trim).filter(|line| keys.iter().any(|key| line.starts_with(key)));
-    lines.flat_map(|line| [line, "\n"]).collect()
+/// The version of the image that runs, where that is another than was asked for; the inner option is whether its release can be told.
+#[expect(clippy::option_option, reason = "the same version, and one that has no name")]
+fn version(asked: Option<&str>, image: &str, configuration: &ControllerConfig) -> Option<Option<String>> {
+    let entry = asked.and_then(|asked| configuration.jetstream_version(asked))?;
+    if entry.nats_image == image {
+        return None;
+    }
+    if let Some(listed) = configuration.jetstream.versions.iter().find(|listed| listed.nats_image == image) {
+        return Some(Some(listed.version.clone()));
+    }
+    let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+    match parse_version(tag) {
+        // From another registry.
+        release @ Some(_) if release == entry.release() => None,
+        Some(_) => Some(Some(tag.to_owned())),
+        None => Some(None),
+    }
 }
 
+/// The user's settings with the values that the servers have in place of those that they do not have yet; `None` where they have all of them.
+fn settings(config: &str, asked: Option<&str>, defaults: &str) -> Option<String> {
+    const KEYS: [&str; 3] = ["max_payload", "max_memory_store", "max_file_store"];
+    let lines: Vec<(&str, &str)> = config
+        .lines()
+        .map(str::trim)
+        .filter_map(|line| KEYS.into_iter().find(|key| line.starts_with(key)).map(|key| (key, line)))
+        .collect();
+    let text: String = lines.iter().flat_map(|(_, line)| [*line, "\n"]).collect();
+    let bytes = |settings: &Settings| [&settings.max_payload, &settings.max_memory_store, &settings.max_file_store].map(|size| size.bytes);
+    let (runs, wanted) = (bytes(&Settings::merged(defaults, Some(&text)).ok()?), bytes(&Settings::merged_where_usable(defaults, asked)?));
+    let differs = |key: &str| KEYS.iter().position(|known| *known == key).is_some_and(|at| runs[at] != wanted[at]);
+    let kept = asked.unwrap_or_default().lines().filter(|line| !KEYS.iter().any(|key| line.trim_start().starts_with(key) && differs(key)));
+    let found = lines.iter().filter(|(key, _)| differs(key)).map(|(_, line)| *line);
+    (runs != wanted).then(|| kept.chain(found).flat_map(|line| [line, "\n"]).collect())
+}
+
+/// Variables that the reference gives the server itself.
+const OWN_VARIABLES: [&str; 6] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "GOMEMLIMIT", "JS_KEY"];
+
+/// Whether two values say the same, whatever the API server filled in or wrote in its own way.
+fn same(one: &Value, other: &Value) -> bool {
+    compare::differences(one, other).is_empty() && compare::differences(other, one).is_empty()
+}
+
+/// What the reference takes from a template, as it stands in the container; a pull policy and the numbers of probes are left as asked for, because the
+/// API server and the reference have their own where nothing is.
 fn container_template(asked: &mut Option<ContainerTemplate>, live: &Value) {
     let mut runs = json!(asked.clone().unwrap_or_default());
     let before = runs.clone();
     let Some(fields) = runs.as_object_mut() else { return };
-    if *fields.get("resources").unwrap_or(&json!({})) != live["resources"] {
-        match live.get("resources").filter(|resources| resources.as_object().is_some_and(|resources| !resources.is_empty())) {
-            Some(resources) => drop(fields.insert("resources".to_owned(), resources.clone())),
-            None => drop(fields.remove("resources")),
+    for field in ["resources", "securityContext", "envFrom"] {
+        let none = |value: &&Value| value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+        let live = live.get(field).filter(|value| !none(value));
+        match (fields.get(field).filter(|value| !none(value)), live) {
+            (Some(asked), Some(live)) if same(asked, live) => {}
+            (None, None) => {}
+            (_, Some(live)) => drop(fields.insert(field.to_owned(), live.clone())),
+            (Some(_), None) => drop(fields.remove(field)),
         }
     }
-    // What the API server fills in is no wish of anybody's: only what was asked for is compared.
-    for field in ["imagePullPolicy", "securityContext"] {
-        if fields.get(field).is_some_and(|asked| live.get(field) != Some(asked)) {
-            match live.get(field) {
-                Some(runs) => drop(fields.insert(field.to_owned(), runs.clone())),
-                None => drop(fields.remove(field)),
-            }
-        }
-    }
-    if let Some(Value::Array(env)) = fields.get_mut("env") {
-        env.retain(|variable| live["env"].as_array().is_some_and(|live| live.contains(variable)));
+    let variables = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let (mut env, there) = (variables(fields.get("env")), variables(live.get("env")));
+    env.retain(|asked| there.iter().any(|live| asked["name"] == live["name"] && compare::differences(asked, live).is_empty()));
+    let own = |variable: &Value| OWN_VARIABLES.iter().any(|own| variable["name"] == *own);
+    let gone: Vec<_> = there.into_iter().filter(|live| !own(live) && !env.iter().any(|asked| asked["name"] == live["name"])).collect();
+    env.extend(gone);
+    if env.is_empty() {
+        fields.remove("env");
+    } else {
+        fields.insert("env".to_owned(), Value::Array(env));
     }
     if runs != before
         && let Ok(runs) = serde_json::from_value(runs)
@@ -158,7 +192,7 @@ fn container_template(asked: &mut Option<ContainerTemplate>, live: &Value) {
     }
 }
 
-/// Of what was asked for, what is there. An annotation that somebody else put there (`kubectl rollout restart`) is no change of the user's.
+/// Of what was asked for, what is there. One that is there and was not asked for may be somebody else's (`kubectl rollout restart`), so it stays.
 fn metadata(asked: Metadata, live: &Value) -> Metadata {
     let there = |asked: Option<std::collections::BTreeMap<String, String>>, live: &Value| {
         asked.map(|asked| asked.into_iter().filter(|(key, value)| live[key] == **value).collect())
@@ -188,7 +222,9 @@ fn pod_template(asked: &PodTemplate, pod: &Value) -> Option<PodTemplate> {
     let mut runs = Map::new();
     for (field, filled_in) in fields {
         let live = pod.get(field).filter(|live| asked.get(field).is_some() || **live != filled_in);
-        runs.extend(live.map(|live| (field.to_owned(), live.clone())));
+        // In the user's own words where it says the same.
+        let value = live.map(|live| asked.get(field).filter(|asked| same(asked, live)).unwrap_or(live));
+        runs.extend(value.map(|value| (field.to_owned(), value.clone())));
     }
     let runs = Value::Object(runs);
     (runs != asked).then(|| serde_json::from_value(runs).ok()).flatten()
