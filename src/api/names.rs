@@ -71,6 +71,9 @@ pub const MONITOR_PORT: u16 = 8222;
 /// The Prometheus exporter listens here.
 pub const METRICS_PORT: u16 = 7777;
 
+/// Variables that the servers' configuration needs, and nobody may replace. `GOMEMLIMIT` is not among them: one of the user's own takes the place of ours.
+pub const SERVER_VARIABLES: [&str; 5] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "JS_KEY"];
+
 /// Key of the server's configuration in the `ConfigMap`.
 pub const CONFIG_KEY: &str = "nats-js";
 /// Keys of the server Secret.

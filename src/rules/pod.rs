@@ -1,6 +1,7 @@
 //! What users set on the pods.
 
 use super::{Asked, Level, Rule, Violation};
+use crate::api::names;
 
 /// The servers' own variables are not replaced.
 pub const CONTAINER_ENV: Rule = Rule {
@@ -20,14 +21,11 @@ pub const CONTAINER_PROBE: Rule = Rule {
     check: container_probe,
 };
 
-/// `GOMEMLIMIT` is not among them: one of the user's own takes the place of ours.
-const SERVERS_OWN: [&str; 5] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "JS_KEY"];
-
 fn container_env(asked: &Asked<'_>) -> Vec<Violation> {
     let Some(jetstream) = &asked.new.spec.jetstream else { return Vec::new() };
     let mut found = Vec::new();
     for (template, own, field) in [
-        (&jetstream.container_template, SERVERS_OWN.as_slice(), "containerTemplate"),
+        (&jetstream.container_template, names::SERVER_VARIABLES.as_slice(), "containerTemplate"),
         (&jetstream.reloader_container_template, &[], "reloaderContainerTemplate"),
         (&jetstream.metrics_container_template, &[], "metricsContainerTemplate"),
     ] {

@@ -3,10 +3,15 @@
 // A test may panic; that is how it fails.
 #![allow(clippy::panic)]
 
+#[path = "adoption/pending.rs"]
+mod pending;
+#[path = "adoption/writers.rs"]
+mod writers;
+
 use isbsvc::api::names;
-use isbsvc::plan::{Action, ChildKind};
+use isbsvc::plan::ChildKind;
 use isbsvc_tests::numaflow::simulated as numaflows;
-use isbsvc_tests::simulator::{Simulator, managed};
+use isbsvc_tests::simulator::Simulator;
 use serde_json::{Value, json};
 
 fn set() -> (ChildKind, String) {
@@ -214,44 +219,6 @@ fn what_was_wrong_before_is_tolerated_and_named() {
     assert_eq!(simulator.step().actions, []);
 }
 
-/// Two controllers never fight: what Numaflow's writes after the takeover is reported, left alone for a while, and then taken as it runs.
-#[test]
-fn a_foreign_writer_is_reported_and_not_fought() {
-    let (_, mut simulator) = adopted(&three());
-    let now = simulator.now;
-    let live = simulator.children.get_mut(&set()).expect("made");
-    live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nats:2.12.8");
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
-    for _ in 0..3 {
-        let plan = simulator.step();
-        assert!(plan.held.expect("words").contains("two controllers never fight"));
-        assert!(plan.actions.iter().all(|action| matches!(action, Action::ApplyStatus { .. })), "{:?}", plan.actions);
-    }
-    let status = simulator.service().status.expect("a status");
-    assert!(status.is_healthy() && status.message.expect("words").contains("manifests/handover"));
-    simulator.now = now + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert_eq!(simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0]["image"], json!("nats:2.12.8"), "no second restart");
-    assert_eq!(simulator.service().status.expect("a status").message, None);
-    assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
-}
-
-#[test]
-fn a_config_map_that_numaflows_controller_wrote_again_is_put_back_after_a_while() {
-    let (before, mut simulator) = adopted(&three());
-    let now = simulator.now;
-    let live = simulator.children.get_mut(&config_map()).expect("made");
-    live["data"][names::CONFIG_KEY] = json!("port: 1");
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
-    let plan = simulator.settle();
-    assert!(plan.actions.is_empty() && plan.foreign_writers.len() == 1);
-    let status = simulator.service().status.expect("a status");
-    assert!(status.is_healthy() && status.message.expect("words").starts_with("Warning: ConfigMap"));
-    simulator.now = now + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert_eq!(simulator.children[&config_map()]["data"], before.children[&config_map()]["data"]);
-}
-
 /// The remedy is in the StatefulSet: server-side apply cannot write a list with one name twice, and a changed spec is carried out by nobody before the takeover.
 #[test]
 fn a_variable_that_is_named_twice_stops_the_takeover_with_words_and_the_remedy_works() {
@@ -428,197 +395,4 @@ fn buffer_properties_that_were_accepted_and_would_be_refused_now_stay_in_use() {
         "{}",
         simulator.object["status"]
     );
-}
-
-#[test]
-fn numaflows_controller_that_writes_again_what_is_there_is_told_of_as_well() {
-    let (_, mut simulator) = adopted(&three());
-    let spec = simulator.children[&set()]["spec"].clone();
-    let later = simulator.now + jiff::SignedDuration::from_secs(60);
-    simulator.now = later;
-    managed(simulator.children.get_mut(&set()).expect("made"), names::NUMAFLOW_MANAGER, "Update", later);
-    let plan = simulator.settle();
-    assert!(plan.foreign_writers.iter().any(|words| words.contains("StatefulSet")), "{:?}", plan.foreign_writers);
-    assert!(simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""), "left alone");
-    simulator.now = later + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
-    assert_eq!(simulator.children[&set()]["spec"], spec);
-}
-
-/// A change that Numaflow's controller had not carried out, by its own words, is carried out by ours; which of it is unsafe is refused by name.
-#[test]
-fn a_change_that_was_not_carried_out_yet_is_carried_out_at_the_takeover() {
-    let memory = json!({ "resources": { "limits": { "memory": "1Gi" } } });
-    for (field, value) in [
-        ("containerTemplate", memory.clone()),
-        ("reloaderContainerTemplate", memory),
-        ("nodeSelector", json!({ "disk": "ssd" })),
-        ("priorityClassName", json!("high")),
-        ("tolerations", json!([{ "key": "a", "operator": "Exists" }])),
-        ("metadata", json!({ "annotations": { "team": "flow" } })),
-        ("dnsPolicy", json!("Default")),
-    ] {
-        let mut simulator = numaflows(&three());
-        let before = simulator.children[&set()]["spec"]["template"].clone();
-        simulator.edit_spec(&format!("/jetstream/{field}"), value);
-        simulator.settle();
-        let status = simulator.service().status.expect("a status");
-        assert_eq!((status.is_healthy(), status.observed_generation, status.message), (true, Some(2), None), "{field}");
-        let after = &simulator.children[&set()]["spec"]["template"];
-        assert_ne!(*after, before, "{field}");
-        assert_eq!(after["spec"]["securityContext"], before["spec"]["securityContext"], "{field}: no other user");
-        assert_eq!(simulator.step().actions, [], "{field}");
-    }
-    let mut simulator = numaflows(&three());
-    let before = simulator.children[&set()]["spec"]["template"].clone();
-    simulator.edit_spec("/jetstream/settings", json!("max_payload: 2097152\n"));
-    simulator.edit_spec("/jetstream/bufferConfig", json!("stream:\n  maxMsgs: 200000\n"));
-    simulator.settle();
-    let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default();
-    assert!(text.contains("max_payload: 2097152\n"), "{text}");
-    let config = &simulator.object["status"]["config"]["jetstream"]["streamConfig"];
-    assert!(config.as_str().is_some_and(|text| text.contains("maxmsgs: 200000")), "{config}");
-    assert_eq!(simulator.children[&set()]["spec"]["template"], before, "no restart");
-}
-
-/// Only what was changed moves, whatever the API server made of the words of the rest.
-#[test]
-fn a_change_that_was_not_carried_out_yet_takes_nothing_else_along() {
-    let spec = json!({ "jetstream": { "version": "latest", "replicas": 3, "persistence": { "volumeSize": "20Gi" }, "containerTemplate": {
-        "resources": { "limits": { "cpu": "0.5" } },
-        "env": [{ "name": "NODE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }],
-    } } });
-    let with_template = || {
-        let mut simulator = numaflows(&spec);
-        let main =
-            simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0")).expect("it is there");
-        main["resources"] = json!({ "limits": { "cpu": "500m" } });
-        let filled_in = json!({ "name": "NODE", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "spec.nodeName" } } });
-        main["env"].as_array_mut().into_iter().for_each(|env| {
-            env.retain(|variable| variable["name"] != "NODE");
-            env.push(filled_in.clone());
-        });
-        simulator
-    };
-    let mut simulator = with_template();
-    let before = simulator.children[&set()]["spec"]["template"].clone();
-    simulator.edit_spec("/jetstream/settings", json!("max_payload: 2097152\n"));
-    simulator.settle();
-    let status = simulator.service().status.expect("a status");
-    assert_eq!((status.message, status.observed_generation), (None, Some(2)), "the store was not touched");
-    assert_eq!(simulator.children[&set()]["spec"]["template"], before, "no restart");
-    assert!(
-        simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().is_some_and(|text| text.contains("max_payload: 2097152\n"))
-    );
-    // What was taken away goes.
-    let mut simulator = with_template();
-    simulator.edit_spec("/jetstream/containerTemplate", json!({}));
-    simulator.settle();
-    let main = &simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0];
-    assert!(!main["env"].to_string().contains("NODE") && main["resources"].as_object().is_none_or(serde_json::Map::is_empty), "{main}");
-}
-
-#[test]
-fn an_upgrade_from_an_image_that_is_not_listed_is_carried_out_at_the_takeover() {
-    for (image, carried) in [("nats:2.10.20", true), ("mirror.example/nats:2.12.7", false), ("mirror.example/nats:prod", true)] {
-        let mut simulator = numaflows(&three());
-        let main =
-            simulator.children.get_mut(&set()).and_then(|set| set.pointer_mut("/spec/template/spec/containers/0")).expect("it is there");
-        main["image"] = json!(image);
-        simulator.edit_spec("/jetstream/version", json!("2.12.7"));
-        simulator.settle();
-        let runs = &simulator.children[&set()]["spec"]["template"]["spec"]["containers"][0]["image"];
-        assert_eq!(*runs == json!("nats:2.12.7"), carried, "{image}: {runs}");
-    }
-}
-
-#[test]
-fn a_version_that_was_not_carried_out_yet_is_judged_by_what_runs() {
-    let mut simulator = numaflows(&three());
-    let before = simulator.children[&set()]["spec"]["template"].clone();
-    // The fixture runs 2.12.7.
-    simulator.edit_spec("/jetstream/version", json!("2.10.29"));
-    simulator.settle();
-    let status = simulator.service().status.expect("a status");
-    assert_eq!(status.observed_generation, Some(1), "not carried out");
-    assert!(status.is_healthy() && status.message.expect("words").contains("version-downgrade"));
-    assert_eq!(simulator.children[&set()]["spec"]["template"], before);
-}
-
-/// Whoever wrote meanwhile, what we accepted stays accepted, and what we refused stays refused.
-#[test]
-fn taking_over_again_lets_no_refused_change_pass() {
-    let (_, mut simulator) = adopted(&three());
-    simulator.edit_spec("/jetstream/settings", json!("max_payload: 1024\n"));
-    simulator.settle();
-    let refused = |simulator: &Simulator| simulator.service().status.expect("a status").message.expect("words").contains("payload-shrink");
-    assert!(refused(&simulator));
-    let now = simulator.now;
-    let live = simulator.children.get_mut(&set()).expect("made");
-    live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nats:2.12.8");
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
-    simulator.settle();
-    simulator.now = now + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert!(refused(&simulator), "{:?}", simulator.service().status);
-    let text = simulator.children[&config_map()]["data"][names::CONFIG_KEY].as_str().unwrap_or_default();
-    assert!(text.contains("max_payload: 1048576\n"), "{text}");
-}
-
-/// Law honest-health: while another controller writes, nothing is written by us, and nobody says that all is well.
-#[test]
-fn servers_are_watched_while_a_foreign_writer_is_waited_for() {
-    let (_, mut simulator) = adopted(&three());
-    let now = simulator.now;
-    let live = simulator.children.get_mut(&set()).expect("made");
-    live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nats:2.12.8");
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
-    simulator.settle();
-    for ordinal in 0..2 {
-        simulator.pods.insert(names::pod("default", ordinal), false);
-    }
-    let plan = simulator.settle();
-    assert!(plan.held.is_some() && plan.verdict.is_some());
-    assert!(!simulator.service().status.expect("a status").is_healthy());
-    simulator.start_pods();
-    simulator.settle();
-    assert!(simulator.service().status.expect("a status").is_healthy());
-}
-
-/// What Numaflow's controller adds beside our fields goes with its claim, after the same pause.
-#[test]
-fn what_numaflows_controller_added_later_goes_again() {
-    let (_, mut simulator) = adopted(&three());
-    let (now, wanted) = (simulator.now, simulator.children[&config_map()]["data"].clone());
-    let live = simulator.children.get_mut(&config_map()).expect("made");
-    live["data"]["more"] = json!("x");
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now + jiff::SignedDuration::from_secs(1));
-    let entry = live["metadata"]["managedFields"].as_array_mut().and_then(|entries| entries.last_mut()).expect("just noted");
-    entry["fieldsV1"] = json!({ "f:data": { "f:more": {} } });
-    simulator.now = now + jiff::SignedDuration::from_secs(2);
-    simulator.settle();
-    assert_eq!(simulator.children[&config_map()]["data"]["more"], json!("x"), "it is waited");
-    simulator.now = now + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert_eq!(simulator.children[&config_map()]["data"], wanted);
-    assert!(!simulator.children[&config_map()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
-}
-
-/// A field of the pods that Numaflow's controller added restarted them already: it is taken as it runs.
-#[test]
-fn a_field_of_the_pods_that_numaflows_controller_added_is_taken_as_it_runs() {
-    let (_, mut simulator) = adopted(&three());
-    let now = simulator.now;
-    let live = simulator.children.get_mut(&set()).expect("made");
-    live["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
-    managed(live, names::NUMAFLOW_MANAGER, "Update", now);
-    let entry = live["metadata"]["managedFields"].as_array_mut().and_then(|entries| entries.last_mut()).expect("just noted");
-    entry["fieldsV1"] = json!({ "f:spec": { "f:template": { "f:spec": { "f:hostNetwork": {} } } } });
-    assert!(simulator.settle().held.expect("words").contains("two controllers never fight"));
-    simulator.now = now + jiff::SignedDuration::from_mins(11);
-    simulator.settle();
-    assert_eq!(simulator.children[&set()]["spec"]["template"]["spec"]["hostNetwork"], json!(true), "no second restart");
-    assert!(!simulator.children[&set()]["metadata"]["managedFields"].to_string().contains("\"numaflow\""));
-    assert_eq!(simulator.step().actions, []);
 }

@@ -157,7 +157,7 @@ fn evictions_of_a_service_that_is_left_alone_are_held_no_longer_than_of_any_othe
     simulator.settle();
     assert_eq!(paused(&simulator), [], "not before it has caught up");
     simulator.now += jiff::SignedDuration::try_from(limits::EVICTIONS_HELD).expect("minutes");
-    assert_eq!(places(&paused(&simulator)), [allowed.clone()], "a quarter of an hour is over, and stays over");
+    assert_eq!(places(&paused(&simulator)), std::slice::from_ref(&allowed), "a quarter of an hour is over, and stays over");
     let mut simulator = healthy();
     lag(&mut simulator);
     simulator.settle();

@@ -3,7 +3,9 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Map, Value, json};
 
-use crate::api::{ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate};
+use crate::api::{
+    ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate, names,
+};
 use crate::controller_config::{ControllerConfig, Settings, parse_version, quantity_bytes, stream_config};
 use crate::plan::compare;
 
@@ -150,9 +152,6 @@ fn settings(config: &str, asked: Option<&str>, defaults: &str) -> Option<String>
     (runs != wanted).then(|| kept.chain(found).flat_map(|line| [line, "\n"]).collect())
 }
 
-/// Variables that the reference gives the server itself.
-const OWN_VARIABLES: [&str; 6] = ["POD_NAME", "SERVER_NAME", "POD_NAMESPACE", "CLUSTER_ADVERTISE", "GOMEMLIMIT", "JS_KEY"];
-
 /// Whether two values say the same, whatever the API server filled in or wrote in its own way.
 fn same(one: &Value, other: &Value) -> bool {
     compare::differences(one, other).is_empty() && compare::differences(other, one).is_empty()
@@ -177,7 +176,7 @@ fn container_template(asked: &mut Option<ContainerTemplate>, live: &Value) {
     let variables = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut env, there) = (variables(fields.get("env")), variables(live.get("env")));
     env.retain(|asked| there.iter().any(|live| asked["name"] == live["name"] && compare::differences(asked, live).is_empty()));
-    let own = |variable: &Value| OWN_VARIABLES.iter().any(|own| variable["name"] == *own);
+    let own = |variable: &Value| names::SERVER_VARIABLES.iter().chain(&["GOMEMLIMIT"]).any(|own| variable["name"] == **own);
     let gone: Vec<_> = there.into_iter().filter(|live| !own(live) && !env.iter().any(|asked| asked["name"] == live["name"])).collect();
     env.extend(gone);
     if env.is_empty() {
