@@ -75,6 +75,13 @@ impl Messages {
         self.runtime.spawn(sent.buffer_unordered(WINDOW).filter(|one| std::future::ready(one.is_some())).count())
     }
 
+    /// Whether some replica of the stream does not hold everything, by the words of its leader; nothing where it has none at the moment.
+    pub fn behind(&self) -> Option<bool> {
+        let cluster = self.runtime.block_on(async { self.jetstream.get_stream(&self.name).await.ok()?.info().await.ok()?.cluster.clone() })?;
+        cluster.leader.as_ref()?;
+        Some(cluster.replicas.iter().any(|replica| !replica.current))
+    }
+
     /// What a task came to.
     ///
     /// # Panics
