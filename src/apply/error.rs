@@ -57,6 +57,8 @@ pub struct ApplyError {
     pub why: String,
     /// Kind of the object, where it was one of the service's.
     pub kind: Option<ChildKind>,
+    /// Whether it was only looked for.
+    pub unseen: bool,
 }
 
 impl ApplyError {
@@ -68,6 +70,7 @@ impl ApplyError {
     /// What the status calls it.
     pub fn failure(&self) -> Failure {
         match self.kind {
+            Some(ChildKind::StatefulSet) if self.unseen => Failure::StatefulSetUnseen,
             Some(ChildKind::Secret) => Failure::Secrets,
             Some(ChildKind::ConfigMap) => Failure::ConfigMap,
             Some(ChildKind::Service) => Failure::Service,
@@ -87,6 +90,7 @@ impl ApplyError {
             category: Category::Timeout,
             why: format!("no answer of the API server within {} s", limit.as_secs()),
             kind: None,
+            unseen: false,
         }
     }
 
@@ -99,23 +103,27 @@ impl ApplyError {
             }
             other => in_words(other),
         };
-        Self { attempted, category, why, kind: None }
+        Self { attempted, category, why, kind: None, unseen: false }
     }
 
     /// Something stands in the way of an object of the service.
     #[cfg(feature = "controller")]
     pub(crate) fn hindered(hindrance: Hindrance, namespace: &str) -> Self {
         match hindrance {
-            Hindrance::Foreign { kind, name, why } => {
-                Self { attempted: format!("make {} {namespace}/{name}", kind.kind()), category: Category::Foreign, why, kind: Some(kind) }
-            }
+            Hindrance::Foreign { kind, name, why } => Self {
+                attempted: format!("make {} {namespace}/{name}", kind.kind()),
+                category: Category::Foreign,
+                why,
+                kind: Some(kind),
+                unseen: false,
+            },
             Hindrance::Unseen { kind, name, error } => {
                 let attempted = format!("look for {} {namespace}/{name}", kind.kind());
                 let failed = match error {
                     Some(error) => Self::kube(attempted, &error, kind == ChildKind::Secret),
                     None => Self::timeout(attempted, crate::limits::API_REQUEST),
                 };
-                Self { kind: Some(kind), ..failed }
+                Self { kind: Some(kind), unseen: true, ..failed }
             }
         }
     }

@@ -80,6 +80,7 @@ pub async fn execute_telling(
                 category: Category::Lapsed,
                 why: "the Lease that allows it has run out".to_owned(),
                 kind: None,
+                unseen: false,
             });
         }
         let carried = carry(client, service, action).await.map_err(|error| ApplyError { kind: action.child(), ..error })?;
@@ -182,6 +183,7 @@ async fn guarded_patch(
         category: Category::Refused,
         why: error.to_string(),
         kind: None,
+        unseen: false,
     })?;
     let params = PatchParams { field_manager: Some(names::CHILDREN_MANAGER.to_owned()), ..PatchParams::default() };
     match send(client, target.attempt(verb), target.requests().patch(target.name, &params, &patch), secret).await {
@@ -261,7 +263,7 @@ async fn send(
         Err(error) => {
             return Err(Failure {
                 not_found: false,
-                error: ApplyError { attempted, category: Category::Refused, why: error.to_string(), kind: None },
+                error: ApplyError { attempted, category: Category::Refused, why: error.to_string(), kind: None, unseen: false },
             });
         }
     };

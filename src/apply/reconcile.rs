@@ -113,6 +113,7 @@ fn draw(input: &Input<'_>, observed: &Observed) -> Result<Material, ApplyError> 
         category: Category::Material,
         why: error.to_string(),
         kind: Some(plan::ChildKind::Secret),
+        unseen: false,
     })
 }
 

@@ -196,6 +196,8 @@ pub enum Failure {
     Service,
     /// The `StatefulSet`, its budget, or anything else.
     StatefulSet,
+    /// Whether there is a `StatefulSet` could not be found out.
+    StatefulSetUnseen,
 }
 
 impl Failure {
@@ -206,6 +208,7 @@ impl Failure {
             Self::ConfigMap => "JetStreamConfigMapFailed",
             Self::Service => "JetStreamServiceFailed",
             Self::StatefulSet => "JetStreamStatefulSetFailed",
+            Self::StatefulSetUnseen => "GetStatefulSetFailed",
         }
     }
 }

@@ -147,7 +147,7 @@ async fn a_service_is_not_made_where_it_cannot_be_seen_what_is_there() {
     let Ended::Failed { result, .. } = namespace.look().await else { unreachable!("it may not look") };
     assert_eq!(result, "forbidden");
     assert!(namespace.objects.lock().unwrap().keys().all(|(plural, _)| plural == names::PLURAL || plural == "events"));
-    assert!(namespace.message().contains("look for StatefulSet pl/isbsvc-default-js"), "{}", namespace.message());
+    assert!(namespace.message().starts_with("GetStatefulSetFailed: look for StatefulSet pl/isbsvc-default-js"), "{}", namespace.message());
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,7 +77,8 @@ impl Messages {
 
     /// Whether some replica of the stream does not hold everything, by the words of its leader; nothing where it has none at the moment.
     pub fn behind(&self) -> Option<bool> {
-        let cluster = self.runtime.block_on(async { self.jetstream.get_stream(&self.name).await.ok()?.info().await.ok()?.cluster.clone() })?;
+        let cluster =
+            self.runtime.block_on(async { self.jetstream.get_stream(&self.name).await.ok()?.info().await.ok()?.cluster.clone() })?;
         cluster.leader.as_ref()?;
         Some(cluster.replicas.iter().any(|replica| !replica.current))
     }
@@ -106,18 +107,22 @@ impl Messages {
         self.wait(load.task)
     }
 
-    /// Every number that the stream holds.
+    /// Every number that the stream holds. A client whose servers were all replaced finds them again in its own time, and has a minute for it.
     ///
     /// # Panics
     /// Where it cannot be read to its end.
     #[track_caller]
     pub fn read(&self) -> BTreeSet<u32> {
         self.runtime.block_on(async {
-            let stream = self.jetstream.get_stream(&self.name).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            let config = pull::OrderedConfig::default();
-            let consumer = stream.create_consumer(config).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            let mut messages = consumer.messages().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            let (mut seen, mut pending) = (BTreeSet::new(), stream.cached_info().state.messages);
+            let began = Instant::now();
+            let (mut messages, mut pending) = loop {
+                match self.reader().await {
+                    Ok(reader) => break reader,
+                    Err(error) => assert!(began.elapsed() < MINUTE, "{}: {error}", self.name),
+                }
+                tokio::time::sleep(RETRY).await;
+            };
+            let mut seen = BTreeSet::new();
             while pending > 0 {
                 let next = tokio::time::timeout(MINUTE, messages.next()).await;
                 let Ok(Some(Ok(message))) = next else { panic!("{}: {pending} messages cannot be read: {next:?}", self.name) };
@@ -126,6 +131,13 @@ impl Messages {
             }
             seen
         })
+    }
+
+    /// All messages from the first one, and how many there are.
+    async fn reader(&self) -> Result<(pull::Ordered, u64), async_nats::Error> {
+        let stream = self.jetstream.get_stream(&self.name).await?;
+        let consumer = stream.create_consumer(pull::OrderedConfig::default()).await?;
+        Ok((consumer.messages().await?, stream.cached_info().state.messages))
     }
 }
 

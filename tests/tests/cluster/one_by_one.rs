@@ -84,8 +84,11 @@ fn drains_in_a_row_lose_no_message() {
     assert_eq!(refused, 2, "the second and the third eviction are refused at first (429)");
     assert!(held > 0, "an eviction is refused while the pod before is ready and not current");
     let stored = bulk.map(|bulk| messages.wait(bulk)).unwrap_or_default();
-    assert!(stored > BULK_MESSAGES as usize / 2, "{stored} messages to catch up with");
-    println!("{held} evictions refused while every pod was ready, {behind} of them while a replica lagged; {stored} messages of {BULK_BYTES} bytes stored");
+    // Those that an election refused are not sent again.
+    assert!(stored > BULK_MESSAGES as usize / 4, "{stored} messages to catch up with");
+    println!(
+        "{held} evictions refused while every pod was ready, {behind} of them while a replica lagged; {stored} messages of {BULK_BYTES} bytes stored"
+    );
     all_ready(&pods, &old);
     none_lost("three drains in a row", &messages, &messages.end(load));
     let (most, story) = pods.most_away();
