@@ -260,6 +260,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     if once_healthy && before != after {
         plan.events.extend(status::news(&before, &verdict));
     }
+    plan.events.extend(status::refusal(&before, refusals));
     status::settle(&mut plan, service, after);
     plan.next_look = Some(match (healthy, verdict.level) {
         (true, Level::Healthy) => limits::LOOK_WHILE_HEALTHY,
@@ -274,10 +275,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
 /// `status.message`: why a change is held back, and why the service is not healthy, or what should be looked at.
 fn message(plan: &Plan, course: &Course<'_>, made: &Made, conditions: &[Condition], verdict: &Verdict) -> Option<String> {
     let unwell = conditions.iter().find(|condition| condition.status != "True");
-    let mut parts = Vec::new();
-    if !course.refusals.is_empty() {
-        parts.push(format!("Refused: {}", course.refusals.join("; ")));
-    }
+    let mut parts: Vec<String> = status::refused(course.refusals).into_iter().collect();
     if let Some(condition) = unwell {
         parts.push(format!("{}: {}", condition.reason, condition.message));
     } else {

@@ -158,11 +158,6 @@ fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferSer
         }
         _ => {}
     }
-    if let Some(message) =
-        after.message.as_deref().filter(|message| message.starts_with("Refused:") && before.message.as_deref() != Some(message))
-    {
-        events.push(Event { type_: EventType::Warning, reason: "SpecRefused", note: message.to_owned() });
-    }
     let invalid = |status: &InterStepBufferServiceStatus| {
         status.condition(CONDITION_CONFIGURED).filter(|condition| condition.status == "False").cloned()
     };
@@ -174,14 +169,31 @@ fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferSer
     events
 }
 
-/// Events for what the servers say that the status does not say yet, the worst first; while a service comes up there is too much of it to tell.
+/// The event for a change that is held back, unless the status says so already, whatever else it says by now.
+pub(super) fn refusal(before: &InterStepBufferServiceStatus, refusals: &[String]) -> Option<Event> {
+    let note = refused(refusals)?;
+    let said = before.message.as_ref().is_some_and(|message| message.starts_with(&note) || *message == bounded(&note));
+    (!said).then_some(Event { type_: EventType::Warning, reason: "SpecRefused", note })
+}
+
+/// What a status says of a change that is held back.
+pub(super) fn refused(refusals: &[String]) -> Option<String> {
+    (!refusals.is_empty()).then(|| format!("Refused: {}", refusals.join("; ")))
+}
+
+/// What is told by an event although it is a warning: a person has to do something about it, and it does not go by itself.
+const TOLD: [&reasons::Kind; 5] =
+    [&reasons::CERTIFICATE_EXPIRING, &reasons::STORE_FULL, &reasons::VOLUME_FULL, &reasons::META_SIZE, &reasons::CONFIG_NOT_LOADED];
+
+/// Events for what the servers say that the status does not say yet, the worst first. Of pods that come and go Kubernetes tells itself.
 pub(super) fn news(before: &InterStepBufferServiceStatus, verdict: &Verdict) -> Vec<Event> {
     let said = |reason: &Reason| {
         let words = before.message.iter().chain(before.conditions.iter().map(|condition| &condition.message));
         // A message that was cut may have said it.
         words.into_iter().any(|words| words.contains(&reason.message) || words.ends_with('…'))
     };
-    let new = verdict.reasons.iter().filter(|reason| reason.level >= Level::Warning && !said(reason));
+    let told = |reason: &Reason| reason.level == Level::Critical || TOLD.iter().any(|kind| kind.id == reason.id);
+    let new = verdict.reasons.iter().filter(|reason| told(reason) && !said(reason));
     new.take(limits::NEWS).map(|reason| Event { type_: EventType::Warning, reason: reason.id, note: reason.message.clone() }).collect()
 }
 

@@ -1,8 +1,9 @@
 //! What is refused, or is not ours: the running service goes on.
 
 use isbsvc::api::names;
+use isbsvc::observed::Fact;
 use isbsvc::plan::ChildKind;
-use isbsvc_tests::simulator::Simulator;
+use isbsvc_tests::simulator::{Simulator, server};
 use serde_json::json;
 
 use super::{healthy, three};
@@ -170,6 +171,12 @@ fn law_honest_health_a_refused_change_hides_no_warning() {
     let plan = simulator.step();
     let message = simulator.service().status.expect("a status").message.expect("words");
     assert!(message.starts_with("Refused:") && message.contains("2 of 3 servers are ready"), "{message}");
-    assert!(plan.events.iter().any(|event| event.reason == "ServersMissing"), "{:?}", plan.events);
+    assert_eq!(plan.events, [], "of pods that come and go Kubernetes tells itself");
+    let mut full = server("isbsvc-default-js-1", 3, Some("isbsvc-default-js-0"));
+    let store = full.jetstream.as_mut().expect("it is on");
+    (store.storage, store.max_storage) = (80, 100);
+    simulator.servers.insert(full.name.clone(), Fact::Known(full));
+    let plan = simulator.step();
+    assert!(plan.events.iter().any(|event| event.reason == "StoreFull"), "{:?}", plan.events);
     assert_eq!(simulator.step().events, [], "once");
 }
