@@ -144,11 +144,23 @@ pub fn lock(name: &str) -> Result<File> {
     }
 }
 
+/// Takes the lock of the registry, until dropped. Its file and the folder of the clusters are made by the first who does, and stay.
+pub fn registry() -> Result<File> {
+    registry_below(&clusters()?)
+}
+
+fn registry_below(root: &Path) -> Result<File> {
+    fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
+    let path = root.join(format!("{REGISTRY}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// After a cluster is gone: puts the machine's settings back if it was the last one, and removes its lock, which the caller still holds.
 pub fn release(name: &str) -> Result<()> {
     let root = clusters()?;
-    let registry = File::create(root.join(format!("{REGISTRY}.lock")))?;
-    registry.lock()?;
+    let _registry = registry()?;
     if names()?.is_empty() {
         kernel::restore()?;
     }
@@ -159,8 +171,7 @@ pub fn release(name: &str) -> Result<()> {
 /// Records a new cluster under the lowest free index.
 pub fn register(name: &str, nodes: u8) -> Result<Record> {
     let root = clusters()?;
-    let registry = File::create(root.join(format!("{REGISTRY}.lock")))?;
-    registry.lock()?;
+    let _registry = registry()?;
     kernel::remember()?;
     let mut taken = Vec::new();
     for other in names()? {
@@ -191,6 +202,18 @@ mod tests {
         assert_eq!(lowest_free(&[], |_| false), Some(0));
         assert_eq!(lowest_free(&[0, 2], |index| index == 1), Some(3));
         assert_eq!(lowest_free(&(0..MAX_CLUSTERS).collect::<Vec<_>>(), |_| false), None);
+    }
+
+    #[test]
+    fn the_registry_can_be_locked_on_a_bare_machine_and_stays() {
+        let state = tempfile::tempdir().unwrap();
+        let root = state.path().join("isbsvc/clusters");
+        let lock = registry_below(&root).unwrap();
+        assert!(File::open(root.join("registry.lock")).unwrap().try_lock().is_err(), "nobody holds it");
+        drop(lock);
+        drop(registry_below(&root).unwrap());
+        let left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["registry.lock"]);
     }
 
     #[test]
