@@ -132,9 +132,13 @@ mod tests {
         let other_lives = others.try_wait().unwrap().is_none();
         others.kill().unwrap();
         others.wait().unwrap();
+        let limit = Duration::from_secs(10);
+        let ended = wait("our process to end", limit, Duration::from_millis(10), || Ok(ours.try_wait()?.is_some()));
         ours.kill().unwrap();
         ours.wait().unwrap();
         said.unwrap();
+        // Whoever finds no process has nothing to end, and calls that well done.
+        ended.unwrap();
         assert!(other_lives);
     }
 
