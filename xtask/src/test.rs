@@ -7,7 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::{self, Load, catalogue::Profile, progress::step};
+use crate::cluster::{
+    self, Load,
+    catalogue::Profile,
+    progress::{line, step},
+};
 use crate::install::{Images, Kubectl, install};
 use crate::repository::{self, PLUGIN, Package, cargo};
 
@@ -79,6 +83,10 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let began = Instant::now();
     let mut tally = Tally::default();
+    if !options.no_cluster && cluster_possible() {
+        // A test of xtask's own ends processes with `kill`, which is one of them.
+        tally.step("Debian's packages", || cluster::prerequisites::packages(|message| line(format_args!("  {message}"))));
+    }
     tally.step("format", || cargo_step(&["fmt", "--all", "--check"]));
     tally.step("law pure-core", pure_core);
     for package in PACKAGES {
