@@ -265,7 +265,7 @@ pub fn load(name: &str, what: &Load) -> Result<()> {
 /// Stops a cluster and removes every trace of it, or all but its data; no cluster of that name is fine.
 pub fn down(name: &str, keep: bool) -> Result<()> {
     let folder = state::folder(name)?;
-    if !folder.exists() && !state::half_removed()?.iter().any(|left| left == name) {
+    if !state::is_there(name)? {
         line(format_args!("there is no cluster {name}"));
         return Ok(());
     }

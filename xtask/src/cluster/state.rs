@@ -1,6 +1,6 @@
 //! What is kept of each cluster: its folder, its record (index, nodes, phase), and the registry that gives out indexes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,8 @@ pub fn names() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The names of clusters that are gone but for their lock, which goes last: something cut their removal short, or their start before it had begun.
+/// The names of clusters that are gone but for their lock, which goes last: something cut their removal short, or their start before it had begun. A lock
+/// that is held is of a cluster that comes or goes just now, and not among them.
 pub fn half_removed() -> Result<Vec<String>> {
     half_removed_below(&clusters()?)
 }
@@ -118,11 +119,21 @@ fn half_removed_below(root: &Path) -> Result<Vec<String>> {
         for entry in entries {
             let file = entry?.file_name();
             let lock = file.to_str().and_then(|file| file.strip_suffix(".lock"));
-            left.extend(lock.filter(|name| *name != REGISTRY && !root.join(name).exists()).map(str::to_owned));
+            let held = |name: &str| {
+                let file = File::open(root.join(format!("{name}.lock")));
+                file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+            };
+            // The lock comes first: who lets go of it afterwards has made the folder, or removed it, before.
+            left.extend(lock.filter(|name| *name != REGISTRY && !held(name) && !root.join(name).exists()).map(str::to_owned));
         }
     }
     left.sort();
     Ok(left)
+}
+
+/// Whether anything is there of a cluster, if only its lock: one whose start is being prepared has no folder yet.
+pub fn is_there(name: &str) -> Result<bool> {
+    Ok(folder(name)?.exists() || clusters()?.join(format!("{name}.lock")).exists())
 }
 
 /// Takes the lock of one cluster: `up`, `down` and `load` of the same name exclude each other. Held until dropped, or until the process dies.
@@ -225,6 +236,16 @@ mod tests {
             fs::write(root.path().join(file), "").unwrap();
         }
         assert_eq!(half_removed_below(root.path()).unwrap(), ["gone"]);
+    }
+
+    #[test]
+    fn a_cluster_that_is_just_starting_is_not_half_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let starting = File::create(root.path().join("starting.lock")).unwrap();
+        starting.lock().unwrap();
+        assert!(half_removed_below(root.path()).unwrap().is_empty());
+        drop(starting);
+        assert_eq!(half_removed_below(root.path()).unwrap(), ["starting"]);
     }
 
     #[test]
