@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::outside::{command, output};
 use crate::cluster::progress::step;
@@ -62,7 +62,14 @@ pub fn check(promtool: &Path, tests: Package<'_>) -> Result<()> {
         "--exact",
         TEST,
     ];
-    let said = output(cargo(&words).env("ISBSVC_TEST_PROMTOOL", promtool))?;
-    ensure!(said.contains("1 passed"), "the test {TEST} did not run: {said}");
+    let out = cargo(&words).env("ISBSVC_TEST_PROMTOOL", promtool).output().context("cannot run cargo")?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    if !out.status.success() || !said.contains("1 passed") {
+        // What failed is told on standard output, what does not compile on standard error.
+        println!("{said}");
+        eprintln!("{}", String::from_utf8_lossy(&out.stderr));
+        let rerun = format!("ISBSVC_TEST_PROMTOOL={} cargo {}", promtool.display(), words.join(" "));
+        bail!("the test {TEST} did not pass ({}); `{rerun}` runs it again", out.status);
+    }
     Ok(())
 }
