@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cluster::addresses::Addresses;
 use crate::cluster::outside::{command, output};
-use crate::cluster::{kernel, node, state};
+use crate::cluster::{kernel, node, prerequisites, state};
 
 /// Where the programs of a node keep things; each cluster has mounts of its own there.
 const PLACES: [&str; 10] = [
@@ -38,16 +39,20 @@ impl Traces {
             let index = state::read(&folder).unwrap_or(None).map(|record| record.index);
             others.extend(marks(&folder, index));
         }
+        let mut files = BTreeSet::new();
+        for place in PLACES.iter().map(Path::new).chain([clusters.as_path()]) {
+            files.extend(entries(place)?);
+        }
         let found = BTreeMap::from([
             ("mounts", mounts(&fs::read_to_string("/proc/self/mountinfo")?)),
-            ("interfaces", entries(Path::new("/sys/class/net"))),
-            ("routes", lines(&said("ip", &["route", "show", "table", "all"]))),
-            ("packet filter", packet_filter(&said("iptables-save", &[]))),
-            ("packet filter, version 6", packet_filter(&said("ip6tables-save", &[]))),
+            ("interfaces", entries(Path::new("/sys/class/net"))?),
+            ("routes", lines(&said("ip", &["route", "show", "table", "all"])?)),
+            ("packet filter", packet_filter(&said("iptables-save", &[])?)),
+            ("packet filter, version 6", packet_filter(&said("ip6tables-save", &[])?)),
             ("cgroups", cgroups()),
             ("settings", kernel::settings().into_iter().map(|(name, value)| format!("{name}={}", value.trim())).collect()),
             ("processes", processes(&clusters)),
-            ("files", PLACES.iter().map(Path::new).chain([clusters.as_path()]).flat_map(entries).collect()),
+            ("files", files),
         ]);
         let is_others = |line: &String| others.iter().any(|mark| line.contains(mark.as_str()));
         Ok(Self(found.into_iter().map(|(kind, lines)| (kind, lines.into_iter().filter(|line| !is_others(line)).collect())).collect()))
@@ -92,8 +97,9 @@ fn marks(folder: &Path, index: Option<u8>) -> Vec<String> {
     marks
 }
 
-fn said(program: &str, arguments: &[&str]) -> String {
-    output(&mut command(program, arguments)).unwrap_or_else(|error| format!("{error:#}"))
+// What cannot be looked at is an error: taken for a line, it would be the same before and after.
+fn said(program: &str, arguments: &[&str]) -> Result<String> {
+    output(command(program, arguments).env("PATH", prerequisites::PATH))
 }
 
 fn lines(text: &str) -> BTreeSet<String> {
@@ -117,11 +123,18 @@ fn packet_filter(text: &str) -> BTreeSet<String> {
     rules.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect()
 }
 
-fn entries(folder: &Path) -> BTreeSet<String> {
-    let Ok(found) = fs::read_dir(folder) else { return BTreeSet::new() };
-    let mut entries: BTreeSet<String> = found.filter_map(|entry| Some(entry.ok()?.path().display().to_string())).collect();
-    entries.insert(folder.display().to_string());
-    entries
+// The folder and what is in it; of one that is not there, nothing.
+fn entries(folder: &Path) -> Result<BTreeSet<String>> {
+    let found = match fs::read_dir(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot look into {}", folder.display())),
+    };
+    let mut entries = BTreeSet::from([folder.display().to_string()]);
+    for entry in found {
+        entries.insert(entry?.path().display().to_string());
+    }
+    Ok(entries)
 }
 
 // Two levels: hierarchies, and what stands at their roots.
@@ -156,6 +169,13 @@ mod tests {
         let before = packet_filter("# Generated on Monday\n*nat\n:POSTROUTING ACCEPT [0:0]\n-A X -j Y\nCOMMIT\n");
         assert_eq!(before, packet_filter("# Generated on Tuesday\n*nat\n:POSTROUTING ACCEPT [7:420]\n-A X -j Y\nCOMMIT\n"));
         assert_ne!(before, packet_filter("*nat\n:POSTROUTING ACCEPT [0:0]\n-A X -j Z\nCOMMIT\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error() {
+        assert!(said("false", &[]).is_err());
+        assert!(entries(Path::new("/proc/self/status")).is_err(), "a file is no folder");
+        assert!(entries(Path::new("/nonexistent")).unwrap().is_empty(), "what is not there is nothing");
     }
 
     #[test]
