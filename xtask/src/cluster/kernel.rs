@@ -18,6 +18,9 @@ const CHANGED_BY_KUBELET: [&str; 6] = [
     "vm/panic_on_oom",
 ];
 
+/// The file among the clusters' folders in which they are remembered.
+pub const REMEMBERED: &str = "settings-before.json";
+
 /// The settings as they are now.
 pub fn settings() -> BTreeMap<&'static str, String> {
     CHANGED_BY_KUBELET.iter().filter_map(|name| Some((*name, fs::read_to_string(setting(name)).ok()?))).collect()
@@ -48,7 +51,7 @@ pub fn restore() -> Result<()> {
 }
 
 fn file() -> Result<PathBuf> {
-    Ok(state::clusters()?.join("settings-before.json"))
+    Ok(state::clusters()?.join(REMEMBERED))
 }
 
 fn setting(name: &str) -> PathBuf {

@@ -25,17 +25,24 @@ const PLACES: [&str; 10] = [
     "/var/log/pods",
 ];
 
-/// What was found, by kind.
+/// The kind of what the first cluster of all changes and the last one puts back.
+const SETTINGS: &str = "settings";
+
+/// What was found, by kind, and whether no other cluster was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traces(BTreeMap<&'static str, BTreeSet<String>>);
+pub struct Traces {
+    kinds: BTreeMap<&'static str, BTreeSet<String>>,
+    alone: bool,
+}
 
 impl Traces {
     /// Looks, and leaves out what belongs to clusters other than `ours`, which come and go meanwhile.
     pub fn look(ours: &[&str]) -> Result<Self> {
         let clusters = state::clusters()?;
         let mut others = Vec::new();
-        for name in state::names()?.into_iter().filter(|name| !ours.contains(&name.as_str())) {
-            let folder = clusters.join(&name);
+        let names = other_names(&entries(&clusters)?, &clusters, ours);
+        for name in &names {
+            let folder = clusters.join(name);
             let index = state::read(&folder).unwrap_or(None).map(|record| record.index);
             others.extend(marks(&folder, index));
         }
@@ -43,6 +50,10 @@ impl Traces {
         for place in PLACES.iter().map(Path::new).chain([clusters.as_path()]) {
             files.extend(entries(place)?);
         }
+        let mut settings: BTreeSet<String> =
+            kernel::settings().into_iter().map(|(name, value)| format!("{name}={}", value.trim())).collect();
+        // They are remembered in a file for as long as any cluster is there.
+        settings.extend(files.take(&clusters.join(kernel::REMEMBERED).display().to_string()));
         let found = BTreeMap::from([
             ("mounts", mounts(&fs::read_to_string("/proc/self/mountinfo")?)),
             ("interfaces", entries(Path::new("/sys/class/net"))?),
@@ -50,21 +61,22 @@ impl Traces {
             ("packet filter", packet_filter(&said("iptables-save", &[])?)),
             ("packet filter, version 6", packet_filter(&said("ip6tables-save", &[])?)),
             ("cgroups", cgroups()),
-            ("settings", kernel::settings().into_iter().map(|(name, value)| format!("{name}={}", value.trim())).collect()),
+            (SETTINGS, settings),
             ("processes", processes(&clusters)),
             ("files", files),
         ]);
-        let is_others = |line: &String| others.iter().any(|mark| line.contains(mark.as_str()));
-        Ok(Self(found.into_iter().map(|(kind, lines)| (kind, lines.into_iter().filter(|line| !is_others(line)).collect())).collect()))
+        let of_ours = |lines: BTreeSet<String>| lines.into_iter().filter(|line| !is_marked(line, &others)).collect();
+        Ok(Self { kinds: found.into_iter().map(|(kind, lines)| (kind, of_ours(lines))).collect(), alone: names.is_empty() })
     }
 
-    /// What differs, a line each: `+` is new, `-` is gone.
+    /// What differs, a line each: `+` is new, `-` is gone. Settings of the machine only where no other cluster may have changed them.
     pub fn changes(&self, after: &Self) -> Vec<String> {
         let none = BTreeSet::new();
-        let of = |traces: &Self, kind| traces.0.get(kind).unwrap_or(&none).clone();
-        let kinds: BTreeSet<&str> = self.0.keys().chain(after.0.keys()).copied().collect();
+        let of = |traces: &Self, kind| traces.kinds.get(kind).unwrap_or(&none).clone();
+        let kinds: BTreeSet<&str> = self.kinds.keys().chain(after.kinds.keys()).copied().collect();
+        let settings = self.alone && after.alone;
         let mut changes = Vec::new();
-        for kind in kinds {
+        for kind in kinds.into_iter().filter(|kind| settings || *kind != SETTINGS) {
             let (before, after) = (of(self, kind), of(after, kind));
             changes.extend(after.difference(&before).map(|line| format!("+ {kind}: {line}")));
             changes.extend(before.difference(&after).map(|line| format!("- {kind}: {line}")));
@@ -74,8 +86,22 @@ impl Traces {
 
     /// How many lines there are.
     pub fn count(&self) -> usize {
-        self.0.values().map(BTreeSet::len).sum()
+        self.kinds.values().map(BTreeSet::len).sum()
     }
+}
+
+// Of clusters that are not ours: by their folders, or by the lock alone while their start is being prepared.
+fn other_names(files: &BTreeSet<String>, clusters: &Path, ours: &[&str]) -> BTreeSet<String> {
+    let names = files.iter().filter_map(|file| Path::new(file).strip_prefix(clusters).ok()?.to_str());
+    let names = names.map(|name| name.strip_suffix(".lock").unwrap_or(name));
+    // The registry, and anything that is not named as a cluster, is of the machine.
+    names.filter(|name| !ours.contains(name) && state::folder(name).is_ok()).map(str::to_owned).collect()
+}
+
+// The folder itself is a line that ends with it.
+fn is_marked(line: &str, marks: &[String]) -> bool {
+    let line = format!("{line}/");
+    marks.iter().any(|mark| line.contains(mark.as_str()))
 }
 
 // What only that cluster's lines hold.
@@ -180,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_left_and_what_is_gone_are_told_by_kind() {
-        let of = |line: &str| Traces(BTreeMap::from([("mounts", mounts(line))]));
+        let of = |line: &str| Traces { kinds: BTreeMap::from([("mounts", mounts(line))]), alone: false };
         let (one, two) = (of("31 1 0:4 net:[1] /s/x/ns/cp rw - nsfs nsfs rw\n"), of("99 7 0:4 net:[1] /s/x/ns/cp rw - nsfs nsfs rw\n"));
         assert!(one.changes(&two).is_empty(), "another id is the same mount");
         assert_eq!(Traces::default().changes(&one), ["+ mounts: net:[1] /s/x/ns/cp nsfs nsfs"]);
@@ -188,13 +214,29 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_compared_only_while_no_other_cluster_is_there() {
+        let of = |value: &str, alone| Traces { kinds: BTreeMap::from([(SETTINGS, lines(value))]), alone };
+        assert_eq!(of("a=1", true).changes(&of("a=2", true)).len(), 2);
+        assert!(of("a=1", true).changes(&of("a=2", false)).is_empty(), "another cluster came");
+        assert!(of("a=1", false).changes(&of("a=2", true)).is_empty(), "another cluster went");
+    }
+
+    #[test]
+    fn other_clusters_are_those_with_a_folder_or_a_lock() {
+        let files =
+            ["/s", "/s/demo", "/s/demo.lock", "/s/soon.lock", "/s/ours", "/s/ours.lock", "/s/registry.lock", "/s/settings-before.json"];
+        let files = files.map(str::to_owned).into();
+        assert_eq!(other_names(&files, Path::new("/s"), &["ours"]), ["demo", "soon"].map(str::to_owned).into());
+    }
+
+    #[test]
     fn lines_of_another_cluster_are_known_and_those_of_the_machine_are_not() {
         let marks = marks(Path::new("/s/demo"), Some(3));
-        let is = |line: &str| marks.iter().any(|mark| line.contains(mark.as_str()));
-        for line in ["10.103.1.0/24 via 10.99.3.11 dev isbsvc-3", "10.123.0.0/16 via x", "/s/demo/ns/cp nsfs", "/s/demo.lock"] {
+        let is = |line: &str| is_marked(line, &marks);
+        for line in ["/s/demo", "10.103.1.0/24 via 10.99.3.11 dev isbsvc-3", "10.123.0.0/16 via x", "/s/demo/ns/cp nsfs", "/s/demo.lock"] {
             assert!(is(line), "{line}: {marks:?}");
         }
-        for line in ["10.104.1.0/24 via 10.99.4.11 dev isbsvc-4", "/s/demo-2/ns/cp", "default via 172.16.0.1 dev eth0"] {
+        for line in ["10.104.1.0/24 via 10.99.4.11 dev isbsvc-4", "/s/demo-2/ns/cp", "/s/demo-2", "default via 172.16.0.1 dev eth0"] {
             assert!(!is(line), "{line}: {marks:?}");
         }
     }
