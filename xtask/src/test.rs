@@ -3,6 +3,7 @@
 mod local_cluster;
 mod promtool;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use crate::cluster::{
     catalogue::Profile,
     progress::{line, step},
 };
+use crate::cluster::{outside::output, prerequisites};
 use crate::install::{Images, Kubectl, install};
 use crate::repository::{self, PLUGIN, Package, cargo};
 
@@ -19,12 +21,12 @@ use crate::repository::{self, PLUGIN, Package, cargo};
 #[derive(clap::Args)]
 pub struct Options {
     /// Only what needs no cluster
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["full", "keep_cluster"])]
     no_cluster: bool,
     /// What takes long as well; run it before anything is called done
     #[arg(long)]
     full: bool,
-    /// Leave the cluster running, for a look or for another run
+    /// Leave the cluster running, for a look or for another run; those of `local-cluster` are always taken down
     #[arg(long)]
     keep_cluster: bool,
     /// Only the tests on a cluster whose names hold one of these words, those that take long among them; `local-cluster` is the test of the local cluster
@@ -75,17 +77,14 @@ impl Tally {
 
 /// Runs everything; what failed does not keep the rest from running.
 pub fn run(options: &Options) -> Result<()> {
-    if options.only == [local_cluster::NAME] {
-        return local_cluster::check();
-    }
     if !options.only.is_empty() {
-        return on_a_cluster(options);
+        return only(options);
     }
     let began = Instant::now();
     let mut tally = Tally::default();
     if !options.no_cluster && cluster_possible() {
         // A test of xtask's own ends processes with `kill`, which is one of them.
-        tally.step("Debian's packages", || cluster::prerequisites::packages(|message| line(format_args!("  {message}"))));
+        tally.step("Debian's packages", || prerequisites::packages(|message| line(format_args!("  {message}"))));
     }
     tally.step("format", || cargo_step(&["fmt", "--all", "--check"]));
     tally.step("law pure-core", pure_core);
@@ -117,7 +116,7 @@ pub fn run(options: &Options) -> Result<()> {
         if options.full {
             tally.step("the local cluster itself", local_cluster::check);
         }
-        tally.step("tests on a real cluster", || on_a_cluster(options));
+        tally.step("tests on a real cluster", || on_a_cluster(options, &[]));
     }
     if !options.full {
         println!("{} tests on a cluster take long; `cargo xtask test --full` runs them as well", cluster_tests()?.1);
@@ -134,6 +133,47 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("with CI set, a skipped test is a failure");
     }
     Ok(())
+}
+
+/// What the words name: the test of the local cluster, the tests on one, or both.
+fn only(options: &Options) -> Result<()> {
+    let words: Vec<&str> = options.only.iter().map(String::as_str).filter(|word| *word != local_cluster::NAME).collect();
+    if words.is_empty() && options.keep_cluster {
+        bail!("the test {} always takes its clusters down: leave --keep-cluster out", local_cluster::NAME);
+    }
+    prerequisites::require_root("up")?;
+    if !words.is_empty() {
+        // Before there is a cluster: a word with a slip of the pen would make one for nothing, and nothing that ran would pass.
+        build_tests()?;
+        let list = [&ON_A_CLUSTER[..], &["--list"]].concat();
+        let list = output(&mut cargo(&list))?;
+        if let Some(word) = unknown(&words, &list) {
+            bail!("no test on a cluster has {word:?} in its name; their names begin with {}", files_of(&list));
+        }
+    }
+    // Both run, as in a run of everything, where what failed does not keep the rest from running.
+    let local = if words.len() < options.only.len() { local_cluster::check() } else { Ok(()) };
+    let others = if words.is_empty() { Ok(()) } else { on_a_cluster(options, &words) };
+    match (local, others) {
+        (Err(local), Err(others)) => Err(others.context(format!("{local:#}"))),
+        (local, others) => local.and(others),
+    }
+}
+
+/// The names in a list of libtest's, whose lines are `drift::a_service: test`.
+fn listed(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().filter_map(|line| line.strip_suffix(": test"))
+}
+
+/// The first of the words that is in no name of a list of libtest's.
+fn unknown<'a>(words: &[&'a str], list: &str) -> Option<&'a str> {
+    words.iter().copied().find(|word| !listed(list).any(|name| name.contains(word)))
+}
+
+/// The first parts of the names in a list of libtest's, each once.
+fn files_of(list: &str) -> String {
+    let files: BTreeSet<&str> = listed(list).filter_map(|name| Some(name.split_once("::")?.0)).collect();
+    files.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// How many tests there are on a cluster, and how many of them only `--full` runs.
@@ -174,10 +214,18 @@ fn pure_core() -> Result<()> {
 }
 
 fn cluster_possible() -> bool {
-    cfg!(target_os = "linux") && cluster::prerequisites::is_root()
+    cfg!(target_os = "linux") && prerequisites::is_root()
 }
 
-fn on_a_cluster(options: &Options) -> Result<()> {
+/// What cargo runs the tests on a cluster by; what follows is for them.
+const ON_A_CLUSTER: [&str; 10] = ["test", "--locked", "--quiet", "-p", "isbsvc-tests", "--features", "cluster", "--test", "cluster", "--"];
+
+fn build_tests() -> Result<()> {
+    let tests = Package { name: "isbsvc-tests", features: "cluster" };
+    compiled("build the tests", &["test", "--no-run", "--test", "cluster"], tests, &[])
+}
+
+fn on_a_cluster(options: &Options, words: &[&str]) -> Result<()> {
     let running = cluster::up(&cluster::Options { name: CLUSTER.to_owned(), nodes: 1 })?;
     let result = (|| {
         cluster::load(CLUSTER, &Load::Own(Profile::Release))?;
@@ -185,18 +233,17 @@ fn on_a_cluster(options: &Options) -> Result<()> {
         // The same build as in the image; some tests run it on this machine.
         let controller = Package { name: "isbsvc", features: "controller" };
         let controller = repository::shown("build the controller", controller, "isbsvc-controller")?;
-        let tests = Package { name: "isbsvc-tests", features: "cluster" };
-        compiled("build the tests", &["test", "--no-run", "--test", "cluster"], tests, &[])?;
+        build_tests()?;
         let kubectl = Kubectl::with_kubeconfig(running.bin.join("kubectl"), &running.kubeconfig);
         let images = Images { prefix: "localhost/".to_owned(), tag: "dev".to_owned() };
         install(&kubectl, &images, Some(&local_config()), |line| println!("$ {line}"), |_| Ok(()))?;
         // They wait most of the time: for pods, elections, and terms of Leases.
         let mut arguments = vec!["--nocapture", "--test-threads=6"];
-        if options.full || !options.only.is_empty() {
+        if options.full || !words.is_empty() {
             arguments.push("--include-ignored");
         }
-        arguments.extend(options.only.iter().map(String::as_str));
-        let status = cargo(&["test", "--locked", "--quiet", "-p", "isbsvc-tests", "--features", "cluster", "--test", "cluster", "--"])
+        arguments.extend(words);
+        let status = cargo(&ON_A_CLUSTER)
             .args(&arguments)
             .env("ISBSVC_TEST_KUBECONFIG", &running.kubeconfig)
             .env("ISBSVC_TEST_KUBECTL", running.bin.join("kubectl"))
@@ -222,4 +269,43 @@ fn on_a_cluster(options: &Options) -> Result<()> {
 /// The controller configuration that names the images of the local cluster.
 pub fn local_config() -> std::path::PathBuf {
     repository::root().join("xtask/cluster/controller-config.yaml")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn flags_that_say_opposite_things_are_refused() {
+        for bad in [&["--no-cluster", "--full"][..], &["--no-cluster", "--keep-cluster"], &["--no-cluster", "drift"], &["--full", "drift"]]
+        {
+            assert!(Line::try_parse_from([&["test"], bad].concat()).is_err(), "{bad:?}");
+        }
+        for good in [&["--full", "--keep-cluster"][..], &["--keep-cluster", "drift", "local-cluster"]] {
+            assert!(Line::try_parse_from([&["test"], good].concat()).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn keeping_the_clusters_of_a_test_that_takes_them_down_is_refused() {
+        let line = Line::try_parse_from(["test", "--keep-cluster", local_cluster::NAME]).unwrap();
+        let said = run(&line.options).unwrap_err().to_string();
+        assert!(said.contains("leave --keep-cluster out"), "{said}");
+    }
+
+    #[test]
+    fn a_word_that_names_no_test_is_found() {
+        let list = "drift::a_service: test\nhandover::two: test\n\n2 tests, 0 benchmarks\n";
+        assert_eq!(unknown(&["drift", "two"], list), None);
+        assert_eq!(unknown(&["drift", "tests"], list), Some("tests"));
+        assert_eq!(files_of(list), "drift, handover");
+    }
 }
