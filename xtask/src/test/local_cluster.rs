@@ -12,7 +12,7 @@ use serde_json::json;
 use traces::Traces;
 
 use crate::cluster::progress::{line, step, wait};
-use crate::cluster::{self, Running, node, state};
+use crate::cluster::{self, Running, node, prerequisites, state};
 use crate::install::Kubectl;
 
 /// The word by which `cargo xtask test` runs this alone.
@@ -23,6 +23,8 @@ const CRASHED: &str = "test-crashed";
 
 /// Shows all of it; whatever happens, both clusters are taken down.
 pub fn check() -> Result<()> {
+    // What is built takes minutes, and is of no use to who is not root.
+    prerequisites::require_root("up")?;
     // Packages, programs and images stay on purpose.
     cluster::prepare()?;
     let ours = [THREE, CRASHED];
