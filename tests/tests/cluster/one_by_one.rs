@@ -82,7 +82,8 @@ fn drains_in_a_row_lose_no_message() {
         }
     }
     assert_eq!(refused, 2, "the second and the third eviction are refused at first (429)");
-    assert!(held > 0, "an eviction is refused while the pod before is ready and not current");
+    // One or two may fall between a change of the budget and its being counted.
+    assert!(held > 2, "evictions are refused while the pod before is ready and does not hold everything yet: {held}");
     let stored = bulk.map(|bulk| messages.wait(bulk)).unwrap_or_default();
     // Those that an election refused are not sent again.
     assert!(stored > BULK_MESSAGES as usize / 4, "{stored} messages to catch up with");
