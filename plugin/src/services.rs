@@ -69,11 +69,6 @@ pub async fn get(session: &Session, name: &str) -> Result<Option<Found>, Failure
     found.as_ref().map(Found::new).transpose()
 }
 
-/// Whether its annotation has controllers leave it alone.
-pub fn is_paused(service: &InterStepBufferService) -> bool {
-    service.metadata.annotations.as_ref().and_then(|all| all.get(names::PAUSED_ANNOTATION)).is_some_and(|value| value == "true")
-}
-
 /// The service of this name; without one, `default`, or the only service of the namespace.
 pub async fn find(session: &Session, name: Option<&str>) -> Result<Found, Failure> {
     let wanted = name.unwrap_or(DEFAULT_NAME);

@@ -95,6 +95,11 @@ impl InterStepBufferService {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
+    /// Whether the service is to be left alone for now.
+    pub fn is_paused(&self) -> bool {
+        self.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true")
+    }
+
     /// The controller instance that looks after the service: empty for the one that has no name.
     pub fn instance(&self) -> &str {
         self.annotations().get(names::INSTANCE_ANNOTATION).map_or("", String::as_str)

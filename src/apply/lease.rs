@@ -70,7 +70,8 @@ pub struct Lease {
 pub struct Held {
     lease: Lease,
     record: LeaseObject,
-    renewed: Instant,
+    /// The last renewal.
+    begun: Begun,
     permit: Permit,
 }
 
@@ -108,10 +109,6 @@ impl Permit {
         self.0.as_ref().is_none_or(|begun| !begun.lock().unwrap_or_else(PoisonError::into_inner).lapsed())
     }
 
-    fn of(begun: Begun) -> Self {
-        Self(Some(Arc::new(Mutex::new(begun))))
-    }
-
     fn renewed(&self, begun: Begun) {
         if let Some(stands) = &self.0 {
             *stands.lock().unwrap_or_else(PoisonError::into_inner) = begun;
@@ -136,7 +133,7 @@ impl Lease {
     /// by our clock is told at once. One that seems silent is watched for its whole term, because our clock may be ahead of its.
     pub async fn take(&self) -> Result<Held, LeaseError> {
         let found = self.read().await?;
-        let Some(holder) = found.as_ref().and_then(|record| self.holder(record)) else { return self.write(found, false).await };
+        let Some(holder) = found.as_ref().and_then(|record| self.holder(record)) else { return self.acquire(found).await };
         let ago = holder.renewed.map_or(0, |renewed| Timestamp::now().duration_since(renewed).as_secs());
         let held = |holder: Holder, ago| LeaseError::HeldBy { lease: self.title(), holder: holder.identity, ago };
         if ago <= holder.term.as_secs().cast_signed() {
@@ -151,18 +148,18 @@ impl Lease {
             {
                 return match now.as_ref().and_then(|record| self.holder(record)) {
                     Some(holder) => Err(held(holder, 0)),
-                    None => self.write(now, false).await,
+                    None => self.acquire(now).await,
                 };
             }
         }
-        self.write(found, false).await
+        self.acquire(found).await
     }
 
     /// Takes it from whoever holds it, and waits one term, in which the other one notices and stops.
     pub async fn take_over(&self) -> Result<Held, LeaseError> {
         let found = self.read().await?;
         let other = found.as_ref().and_then(|record| self.holder(record)).map(|holder| holder.term);
-        let mut held = self.write(found, false).await?;
+        let mut held = self.acquire(found).await?;
         if let Some(term) = other {
             match timeout(term, held.keep()).await {
                 Err(_) => {}
@@ -210,15 +207,21 @@ impl Lease {
                 }
             }
         }
-        self.write(found, false).await.map(Some)
+        self.acquire(found).await.map(Some)
     }
 
     async fn read(&self) -> Result<Option<LeaseObject>, LeaseError> {
         self.bounded("read", self.api.get_opt(&self.name)).await
     }
 
-    /// Writes our name, or on release nobody's, into the record as it was found.
-    async fn write(&self, found: Option<LeaseObject>, release: bool) -> Result<Held, LeaseError> {
+    /// Writes our name into the record as it was found.
+    async fn acquire(&self, found: Option<LeaseObject>) -> Result<Held, LeaseError> {
+        let (record, begun) = self.write(found, false).await?;
+        Ok(Held { lease: self.clone(), record, begun, permit: Permit(Some(Arc::new(Mutex::new(begun)))) })
+    }
+
+    /// Writes our name, or on release nobody's, into the record as it was found: the record as it stands then, and when the write was begun.
+    async fn write(&self, found: Option<LeaseObject>, release: bool) -> Result<(LeaseObject, Begun), LeaseError> {
         let begun = Begun::now();
         let new = self.record(found.as_ref(), release, begun.wall);
         let params = PostParams::default();
@@ -226,7 +229,7 @@ impl Lease {
             None => self.bounded("create", self.api.create(&params, &new)).await?,
             Some(_) => self.bounded("update", self.api.replace(&self.name, &params, &new)).await?,
         };
-        Ok(Held { lease: self.clone(), record, renewed: begun.monotonic, permit: Permit::of(begun) })
+        Ok((record, begun))
     }
 
     /// The record as it is to be written. It carries the resourceVersion that was found.
@@ -309,15 +312,15 @@ impl Held {
         let mut pause = limits::LEASE_RENEW;
         loop {
             let left = |renewed: Instant| limits::LEASE_DEADLINE.saturating_sub(renewed.elapsed());
-            sleep(pause.min(left(self.renewed))).await;
-            let outcome = timeout(left(self.renewed), self.renew()).await;
+            sleep(pause.min(left(self.begun.monotonic))).await;
+            let outcome = timeout(left(self.begun.monotonic), self.renew()).await;
             tell(matches!(outcome, Ok(Ok(()))));
             let lost = |why: String, lease: &Lease| LeaseError::Lost { lease: lease.title(), why };
             match outcome {
                 // Counted from when it was begun, so that a slow API server does not make it late.
-                Ok(Ok(())) => pause = limits::LEASE_RENEW.saturating_sub(self.renewed.elapsed()),
+                Ok(Ok(())) => pause = limits::LEASE_RENEW.saturating_sub(self.begun.monotonic.elapsed()),
                 Ok(Err(LeaseError::HeldBy { holder, .. })) => return lost(format!("{holder} took it"), &self.lease),
-                Ok(Err(error)) if left(self.renewed).is_zero() => return lost(error.to_string(), &self.lease),
+                Ok(Err(error)) if left(self.begun.monotonic).is_zero() => return lost(error.to_string(), &self.lease),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the Lease could not be renewed; trying again");
                     pause = limits::LEASE_RETRY;
@@ -334,12 +337,10 @@ impl Held {
     }
 
     async fn renew(&mut self) -> Result<(), LeaseError> {
-        // Before the write's own, so that it never counts from later than that.
-        let begun = Begun::now();
         match self.lease.write(Some(self.record.clone()), false).await {
-            Ok(held) => {
-                self.record = held.record;
-                self.renewed = held.renewed;
+            Ok((record, begun)) => {
+                self.record = record;
+                self.begun = begun;
                 self.permit.renewed(begun);
                 Ok(())
             }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::{Client, Resource as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -142,10 +142,8 @@ impl Reconciler {
             self.metrics.forget(key);
             return Ended::idle("other-instance");
         }
-        let paused = service.annotations().get(names::PAUSED_ANNOTATION).is_some_and(|value| value == "true");
         // Whoever deletes a service does not want it left alone.
-        let paused = paused && !deleting;
-        let looked = if paused {
+        let looked = if service.is_paused() && !deleting {
             Box::pin(self.paused(key, &service, observed)).await
         } else {
             Box::pin(self.step(key, &service, observed, refusal)).await

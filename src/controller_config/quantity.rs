@@ -49,6 +49,11 @@ impl NatsSize {
         let bytes = number.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)).ok_or(NoSize::TooLarge)?;
         Ok(Self { text: text.to_owned(), bytes })
     }
+
+    /// The size that a configuration of the servers gives a setting; `None` where it does not, or in a way that we do not write.
+    pub fn configured(config: &str, setting: &str) -> Option<Self> {
+        config.lines().find_map(|line| Self::parse(line.trim().strip_prefix(setting)?.trim_start().strip_prefix([':', '='])?).ok())
+    }
 }
 
 /// A Kubernetes quantity of bytes (`20Gi`, `1500M`, `1e3`), rounded up to whole bytes; `None` where Kubernetes would refuse it.

@@ -156,7 +156,7 @@ pub(super) fn config(servers: &[&Server], observed: &Observed, found: &mut Found
     for server in servers {
         let store = server.jetstream.as_ref().map(|jetstream| jetstream.max_storage);
         for (setting, runs) in [("max_payload", server.max_payload), ("max_file_store", store)] {
-            let Some(held) = value(text, setting) else { continue };
+            let Some(held) = NatsSize::configured(text, setting) else { continue };
             // Not positive means "as the server finds fit", and that is what it then says.
             if let Some(runs) = runs.filter(|runs| *runs > 0 && held.bytes > 0 && *runs != held.bytes) {
                 let name = &server.name;
@@ -167,9 +167,4 @@ pub(super) fn config(servers: &[&Server], observed: &Observed, found: &mut Found
             }
         }
     }
-}
-
-/// A size that the configuration sets; `None` where it does not, or in a way that we do not write.
-fn value(text: &str, setting: &str) -> Option<NatsSize> {
-    text.lines().find_map(|line| NatsSize::parse(line.trim().strip_prefix(setting)?.trim_start().strip_prefix([':', '='])?).ok())
 }

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value, json};
 
+use super::compare::segment;
 use super::deletion::seen;
 use super::jetstream::{self, Subject};
 use super::{Action, ChildKind, Event, EventType, Input, Place, Plan, ownership, status};
@@ -85,7 +86,7 @@ pub(super) fn released(input: &Input<'_>, observed: &Observed, verdict: Option<&
     let mut places = vec![Place { pointer: "/spec/maxUnavailable".to_owned(), value: Some(json!(1)) }];
     if current && noted.is_some() {
         // The next lag has its own quarter of an hour.
-        let pointer = format!("/metadata/annotations/{}", names::NOT_CURRENT_SINCE_ANNOTATION.replace('/', "~1"));
+        let pointer = format!("/metadata/annotations/{}", segment(names::NOT_CURRENT_SINCE_ANNOTATION));
         places.push(Place { pointer, value: None });
     }
     (over || current).then(|| Action::Patch {

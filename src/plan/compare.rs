@@ -13,11 +13,16 @@ pub fn differences(desired: &Value, live: &Value) -> Vec<String> {
     found
 }
 
+/// A key as one part of a JSON pointer (RFC 6901 section 3).
+pub(super) fn segment(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 fn compare(desired: &Value, live: &Value, at: &str, found: &mut Vec<String>) {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
             for (key, value) in desired {
-                let at = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let at = format!("{at}/{}", segment(key));
                 match live.get(key) {
                     Some(live) => compare(value, live, &at, found),
                     // The API server drops what is empty.

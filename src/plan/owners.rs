@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use serde_json::Value;
 
 use super::Place;
+use super::compare::segment;
 use crate::api::names;
 
 /// The parts of an object that are ours as a whole. Labels and annotations are not: others may have some beside ours.
@@ -84,7 +85,7 @@ fn added(fields: &Value, desired: &Value, live: &Value, at: &str, found: &mut Ve
     for (field, inner) in fields.as_object().into_iter().flatten() {
         if let Some(name) = field.strip_prefix("f:") {
             let Some(live) = live.get(name).filter(|_| name != SHARED) else { continue };
-            let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let at = format!("{at}/{}", segment(name));
             match desired.get(name) {
                 Some(desired) => added(inner, desired, live, &at, found),
                 None => found.push(at),

@@ -77,8 +77,7 @@ struct Course<'a> {
 
 /// The `JetStream` spec that runs, or will.
 pub(super) fn effective_jetstream(input: &Input<'_>, observed: &Observed) -> Option<JetStreamBufferService> {
-    let before = adoption::before(input, observed).ok().flatten();
-    before.and_then(|before| before.service.spec.jetstream).or_else(|| input.service.spec.jetstream.clone())
+    runs(input, observed).spec.jetstream.or_else(|| input.service.spec.jetstream.clone())
 }
 
 /// How the servers of a service are, by the spec that they run by; `None` of a service that has none.

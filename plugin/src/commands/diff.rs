@@ -94,7 +94,7 @@ pub(super) fn instance(name: &str) -> String {
 
 /// Why no controller would write. Deletion was asked for later than the pause, and goes through it.
 pub(super) fn paused(service: &InterStepBufferService) -> Option<String> {
-    let paused = services::is_paused(service) && service.metadata.deletion_timestamp.is_none();
+    let paused = service.is_paused() && service.metadata.deletion_timestamp.is_none();
     paused.then(|| format!("the service is paused (annotation {}): no controller writes until it is removed", names::PAUSED_ANNOTATION))
 }
 

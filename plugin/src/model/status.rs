@@ -154,7 +154,7 @@ pub(super) fn summary(service: &InterStepBufferService, observed: &Observed, ver
             storage_class: persistence.storage_class_name.clone(),
         }),
         instance: Some(service.instance().to_owned()).filter(|instance| !instance.is_empty()),
-        paused: crate::services::is_paused(service),
+        paused: service.is_paused(),
         created_at: service.metadata.creation_timestamp.as_ref().map(|time| time.0),
         deleting_since: service.metadata.deletion_timestamp.as_ref().map(|time| time.0),
     }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::api::{
     ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate, names,
 };
-use crate::controller_config::{ControllerConfig, Settings, parse_version, quantity_bytes, stream_config};
+use crate::controller_config::{ControllerConfig, NatsSize, Settings, parse_version, quantity_bytes, stream_config};
 use crate::plan::compare;
+use crate::plan::jetstream::{CLIENT_FILES, MEMORY_LIMIT, tag};
 
 /// What of a service is read besides its `StatefulSet`.
 pub(super) struct Beside<'a> {
@@ -43,7 +44,7 @@ pub(super) fn as_it_runs(
         }
     }
     // Without certificates in the pod no server speaks TLS; the text does not tell, because that of clients may stand in the Secret.
-    let certificates = json!(live.template)["spec"]["volumes"].to_string().contains("\"server-cert.pem\"");
+    let certificates = json!(live.template)["spec"]["volumes"].to_string().contains(&format!("\"{}\"", CLIENT_FILES.cert));
     if jetstream.tls_enabled() != certificates {
         jetstream.tls = Some(certificates);
     }
@@ -126,11 +127,11 @@ fn version(asked: Option<&str>, image: &str, configuration: &ControllerConfig) -
     if let Some(listed) = configuration.jetstream.versions.iter().find(|listed| listed.nats_image == image) {
         return Some(Some(listed.version.clone()));
     }
-    let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
-    match parse_version(tag) {
+    let released = tag(image).and_then(|tag| Some((tag, parse_version(tag)?)));
+    match released {
         // From another registry.
-        release @ Some(_) if release == entry.release() => None,
-        Some(_) => Some(Some(tag.to_owned())),
+        Some((_, release)) if Some(release) == entry.release() => None,
+        Some((tag, _)) => Some(Some(tag.to_owned())),
         None => Some(None),
     }
 }
@@ -138,18 +139,17 @@ fn version(asked: Option<&str>, image: &str, configuration: &ControllerConfig) -
 /// The user's settings with the values that the servers have in place of those that they do not have yet; `None` where they have all of them.
 fn settings(config: &str, asked: Option<&str>, defaults: &str) -> Option<String> {
     const KEYS: [&str; 3] = ["max_payload", "max_memory_store", "max_file_store"];
-    let lines: Vec<(&str, &str)> = config
-        .lines()
-        .map(str::trim)
-        .filter_map(|line| KEYS.into_iter().find(|key| line.starts_with(key)).map(|key| (key, line)))
+    let wanted = Settings::merged_where_usable(defaults, asked)?;
+    let wanted = [&wanted.max_payload, &wanted.max_memory_store, &wanted.max_file_store];
+    let differing: Vec<(&str, NatsSize)> = KEYS
+        .into_iter()
+        .zip(wanted)
+        .filter_map(|(key, wanted)| Some((key, NatsSize::configured(config, key).filter(|runs| runs.bytes != wanted.bytes)?)))
         .collect();
-    let text: String = lines.iter().flat_map(|(_, line)| [*line, "\n"]).collect();
-    let bytes = |settings: &Settings| [&settings.max_payload, &settings.max_memory_store, &settings.max_file_store].map(|size| size.bytes);
-    let (runs, wanted) = (bytes(&Settings::merged(defaults, Some(&text)).ok()?), bytes(&Settings::merged_where_usable(defaults, asked)?));
-    let differs = |key: &str| KEYS.iter().position(|known| *known == key).is_some_and(|at| runs[at] != wanted[at]);
-    let kept = asked.unwrap_or_default().lines().filter(|line| !KEYS.iter().any(|key| line.trim_start().starts_with(key) && differs(key)));
-    let found = lines.iter().filter(|(key, _)| differs(key)).map(|(_, line)| *line);
-    (runs != wanted).then(|| kept.chain(found).flat_map(|line| [line, "\n"]).collect())
+    let kept = asked.unwrap_or_default().lines().filter(|line| !differing.iter().any(|(key, _)| line.trim_start().starts_with(key)));
+    let found = differing.iter().map(|(key, runs)| format!("{key}: {}", runs.text));
+    let lines: Vec<String> = kept.map(str::to_owned).chain(found).collect();
+    (!differing.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Whether two values say the same, whatever the API server filled in or wrote in its own way.
@@ -176,7 +176,7 @@ fn container_template(asked: &mut Option<ContainerTemplate>, live: &Value) {
     let variables = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut env, there) = (variables(fields.get("env")), variables(live.get("env")));
     env.retain(|asked| there.iter().any(|live| asked["name"] == live["name"] && compare::differences(asked, live).is_empty()));
-    let own = |variable: &Value| names::SERVER_VARIABLES.iter().chain(&["GOMEMLIMIT"]).any(|own| variable["name"] == **own);
+    let own = |variable: &Value| names::SERVER_VARIABLES.iter().chain(&[MEMORY_LIMIT]).any(|own| variable["name"] == **own);
     let gone: Vec<_> = there.into_iter().filter(|live| !own(live) && !env.iter().any(|asked| asked["name"] == live["name"])).collect();
     env.extend(gone);
     if env.is_empty() {

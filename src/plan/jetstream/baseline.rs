@@ -54,7 +54,7 @@ impl Baseline {
 const MAX_PAYLOAD: &str = "max_payload:";
 
 fn max_payload(text: &str) -> Option<NatsSize> {
-    text.lines().find_map(|line| NatsSize::parse(line.trim_start().strip_prefix(MAX_PAYLOAD)?).ok())
+    NatsSize::configured(text, MAX_PAYLOAD.trim_end_matches(':'))
 }
 
 /// Settings that a server reads only when it starts, and refuses a whole reload for where they changed (nats-server 2.12.7, server/reload.go).

@@ -47,8 +47,13 @@ impl Images {
 /// own. A word such as `latest` says nothing of an image that was taken when the word meant another one, so its tag goes before today's list.
 fn release(image: &str, version: Option<&str>, config: &JetStreamDefaults) -> Option<(u32, u32, u32)> {
     let listed = || config.versions.iter().find(|entry| Some(entry.version.as_str()) == version);
-    let tag = || parse_version(image.split('@').next()?.rsplit_once(':')?.1);
+    let tag = || tag(image).and_then(parse_version);
     version.and_then(parse_version).or_else(tag).or_else(|| listed()?.release())
+}
+
+/// The tag of an image, also of one that is pinned to a digest.
+pub(in crate::plan) fn tag(image: &str) -> Option<&str> {
+    image.split('@').next()?.rsplit_once(':').map(|(_, tag)| tag)
 }
 
 #[cfg(test)]

@@ -168,10 +168,12 @@ fn write(subject: Subject<'_>, name: &str, live: Option<&Secret>, data: Data, an
         places.push(Place { pointer: "/metadata/annotations".to_owned(), value: Some(object["metadata"]["annotations"].clone()) });
     } else {
         // Those of others stay.
-        places.extend(differing.map(|(key, value)| Place {
-            pointer: format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1")),
-            value: Some(json!(value)),
-        }));
+        places.extend(
+            differing.map(|(key, value)| Place {
+                pointer: format!("/metadata/annotations/{}", compare::segment(key)),
+                value: Some(json!(value)),
+            }),
+        );
     }
     (!places.is_empty()).then(|| Action::Patch {
         kind: ChildKind::Secret,

@@ -2,7 +2,7 @@ use super::{Subject, stateful_set};
 use crate::api::names;
 
 /// Names of the files of one side of TLS, in the folder of the configuration.
-pub(super) struct TlsFiles {
+pub(in crate::plan) struct TlsFiles {
     /// Certificate.
     pub cert: &'static str,
     /// Its key.
@@ -12,7 +12,7 @@ pub(super) struct TlsFiles {
 }
 
 /// What servers show to clients. Numaflow's names, because the pods of a service that is taken over have these, and get no others by a reload.
-pub(super) const CLIENT_FILES: TlsFiles = TlsFiles { cert: "server-cert.pem", key: "server-key.pem", authority: "ca-cert.pem" };
+pub(in crate::plan) const CLIENT_FILES: TlsFiles = TlsFiles { cert: "server-cert.pem", key: "server-key.pem", authority: "ca-cert.pem" };
 /// What servers show to one another; Numaflow's names as well.
 pub(super) const CLUSTER_FILES: TlsFiles =
     TlsFiles { cert: "cluster-server-cert.pem", key: "cluster-server-key.pem", authority: "cluster-ca-cert.pem" };

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 /// Bytes from which Go collects, in any of the forms that Go's runtime reads.
-pub(super) const MEMORY_LIMIT: &str = "GOMEMLIMIT";
+pub(in crate::plan) const MEMORY_LIMIT: &str = "GOMEMLIMIT";
 
 /// Whether a variable may stand twice in what is taken over. No other one: what server-side apply does not own it does not take away later, and only of
 /// this one we know a value that says nothing.
