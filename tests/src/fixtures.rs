@@ -33,3 +33,22 @@ pub fn service(spec: &Value) -> InterStepBufferService {
     });
     isbsvc::api::decode(&object).unwrap_or_else(|error| panic!("{error}"))
 }
+
+/// Every field of a service's spec that is one of its pods as it stands, each with another value than Kubernetes or we would put there.
+pub fn pod_fields() -> Value {
+    json!({
+        "nodeSelector": { "disk": "fast" },
+        "tolerations": [{ "key": "k", "operator": "Exists" }],
+        "securityContext": { "runAsUser": 1000 },
+        "imagePullSecrets": [{ "name": "pull" }],
+        "priorityClassName": "high",
+        "priority": 7,
+        "affinity": { "nodeAffinity": {} },
+        "serviceAccountName": "account",
+        "automountServiceAccountToken": true,
+        "runtimeClassName": "gvisor",
+        "dnsPolicy": "None",
+        "dnsConfig": { "nameservers": ["10.0.0.1"] },
+        "resourceClaims": [{ "name": "claim" }],
+    })
+}

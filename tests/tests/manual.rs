@@ -7,7 +7,7 @@ use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::plan::{Action, ChildKind};
 use isbsvc::rules::{self, Policy, Request};
-use isbsvc_tests::fixtures::service;
+use isbsvc_tests::fixtures::{pod_fields, service};
 use isbsvc_tests::simulator::Simulator;
 use serde_json::{Value, json};
 
@@ -211,21 +211,7 @@ fn manual_encryption_is_changed_by_deleting_the_service_and_making_it_anew_with_
 
 #[test]
 fn manual_every_other_field_of_the_spec_reaches_the_pods() {
-    let pod = json!({
-        "nodeSelector": { "disk": "fast" },
-        "tolerations": [{ "key": "k", "operator": "Exists" }],
-        "securityContext": { "runAsUser": 1000 },
-        "imagePullSecrets": [{ "name": "pull" }],
-        "priorityClassName": "high",
-        "priority": 7,
-        "affinity": { "nodeAffinity": {} },
-        "serviceAccountName": "account",
-        "automountServiceAccountToken": true,
-        "runtimeClassName": "gvisor",
-        "dnsPolicy": "None",
-        "dnsConfig": { "nameservers": ["10.0.0.1"] },
-        "resourceClaims": [{ "name": "claim" }],
-    });
+    let pod = pod_fields();
     let container = json!({
         "resources": { "limits": { "cpu": "1" } },
         "imagePullPolicy": "Always",
