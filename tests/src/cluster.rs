@@ -243,11 +243,11 @@ pub fn service_of(instance: &str, name: &str, more: &Value) -> String {
 /// # Panics
 /// After `limit`, with what was waited for and the last answer.
 #[track_caller]
-pub fn eventually(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<(), String>) {
+pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
         match ask() {
-            Ok(()) => return,
+            Ok(found) => return found,
             Err(last) => assert!(began.elapsed() < limit, "{what}: not within {} s: {last}", limit.as_secs()),
         }
         std::thread::sleep(Duration::from_millis(200));
