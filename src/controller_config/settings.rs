@@ -17,6 +17,17 @@ pub struct Settings {
     pub own_max_file_store: bool,
 }
 
+/// What is wrong with a service's own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsFault {
+    /// The text as a whole cannot be read.
+    Text(String),
+    /// A key that a service may not set.
+    Key(ValueError),
+    /// A value that is no size, or one that NATS does not take.
+    Value(ValueError),
+}
+
 const KEYS: [&str; 3] = ["max_payload", "max_memory_store", "max_file_store"];
 
 impl Settings {
@@ -31,6 +42,19 @@ impl Settings {
         let own = own.and_then(|text| read(text).ok()).unwrap_or_default();
         let usable = own.iter().filter_map(|(key, value)| size(key, value).ok()).collect();
         Self::of(parse(defaults).ok()?, usable).ok()
+    }
+
+    /// Everything that is wrong with a service's own text.
+    pub fn faults(own: &str) -> Vec<SettingsFault> {
+        let values = match read(own) {
+            Ok(values) => values,
+            Err(error) => return vec![SettingsFault::Text(error.message)],
+        };
+        let fault = |(key, value): (&String, &Value)| {
+            let error = size(key, value).err()?;
+            Some(if is_known(key) { SettingsFault::Value(error) } else { SettingsFault::Key(error) })
+        };
+        values.iter().filter_map(fault).collect()
     }
 
     /// The file store in bytes where the servers have a volume of so many: what the user set, otherwise no more than nineteen twentieths of the volume.
@@ -77,10 +101,15 @@ fn read(text: &str) -> Result<BTreeMap<String, Value>, ValueError> {
     })
 }
 
+/// The reference reads keys without regard to case.
+fn is_known(key: &str) -> bool {
+    KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
+}
+
 fn size(key: &str, value: &Value) -> Result<(String, NatsSize), ValueError> {
-    // The reference reads keys without regard to case.
+    let known = is_known(key);
     let key = key.to_ascii_lowercase();
-    if !KEYS.contains(&key.as_str()) {
+    if !known {
         return Err(ValueError { key, message: format!("is not supported; remove it (supported: {})", KEYS.join(", ")) });
     }
     let text = match value {

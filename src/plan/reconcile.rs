@@ -18,7 +18,7 @@ use crate::controller_config::{Settings, ValueError, stream_config};
 use crate::health::{self, Level, Verdict};
 use crate::limits;
 use crate::observed::{Fact, Observed};
-use crate::rules::{self, Policy, Request};
+use crate::rules::{self, Levels, Request};
 
 /// The next step for one service.
 pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan {
@@ -46,7 +46,7 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
     let (refusals, tolerated) = if let Some(why) = refused {
         (vec![why.to_owned()], Vec::new())
     } else {
-        let findings = rules::check(Request { new: service, old: was }, input.config, &Policy::default());
+        let findings = rules::check(Request::update(was, service), input.config, &Levels::default());
         (rules::denials(&findings).map(ToString::to_string).collect(), rules::tolerated(&findings).map(ToString::to_string).collect())
     };
     let effective = match (was, refusals.is_empty()) {

@@ -1,6 +1,6 @@
 //! The name of the service.
 
-use super::{Asked, Level, Rule, Violation};
+use super::{About, Asked, Example, Level, Rule, Violation};
 use crate::api::ServiceType;
 use crate::limits;
 
@@ -8,8 +8,19 @@ use crate::limits;
 pub const NAME_LENGTH: Rule = Rule {
     name: "name-length",
     level: Level::Deny,
+    about: About::Object,
     summary: "The name is a DNS-1035 label that leaves room for what is made from it: 42 characters for JetStream, 37 for native Redis.",
-    about_change: false,
+    advice: "StatefulSet, Services and their labels are named after the service and have limits of their own; with a longer name the pods would never be made. Names cannot be changed later: choose a shorter one.",
+    overridable: false,
+    examples: &[
+        Example::bad(
+            "metadata:\n  name: a-service-whose-name-leaves-no-room-for-what-is-made\nspec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+        ),
+        Example::bad("metadata:\n  name: my.service\nspec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+        Example::good(
+            "metadata:\n  name: forty-two-letters-are-just-short-enough-ok\nspec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+        ),
+    ],
     check: name_length,
 };
 

@@ -1,14 +1,24 @@
 //! What users set on the pods.
 
-use super::{Asked, Level, Rule, Violation};
+use super::{About, Asked, Example, Level, Rule, Violation};
 use crate::api::names;
 
 /// The servers' own variables are not replaced.
 pub const CONTAINER_ENV: Rule = Rule {
     name: "container-env",
     level: Level::Deny,
+    about: About::Object,
     summary: "A container template names each variable once, and none that the server itself needs.",
-    about_change: false,
+    advice: "The servers read their name, their passwords and their key from these variables. Give your own variables other names, each once.",
+    overridable: false,
+    examples: &[
+        Example::bad(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    containerTemplate:\n      env:\n        - name: JS_KEY\n          value: mine\n",
+        ),
+        Example::good(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    containerTemplate:\n      env:\n        - name: GOMEMLIMIT\n          value: 900MiB\n",
+        ),
+    ],
     check: container_env,
 };
 
@@ -16,8 +26,18 @@ pub const CONTAINER_ENV: Rule = Rule {
 pub const CONTAINER_PROBE: Rule = Rule {
     name: "container-probe",
     level: Level::Deny,
+    about: About::Object,
     summary: "successThreshold of a liveness or startup probe is 1: Kubernetes takes no other, and would refuse the StatefulSet.",
-    about_change: false,
+    advice: "Kubernetes would refuse the StatefulSet as a whole, and the service would never come up. Leave the field out.",
+    overridable: false,
+    examples: &[
+        Example::bad(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    containerTemplate:\n      livenessProbe:\n        successThreshold: 2\n",
+        ),
+        Example::good(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    containerTemplate:\n      livenessProbe:\n        failureThreshold: 5\n",
+        ),
+    ],
     check: container_probe,
 };
 

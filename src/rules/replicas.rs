@@ -1,6 +1,6 @@
 //! The number of servers.
 
-use super::{Asked, Level, Rule, Violation, change};
+use super::{About, Asked, Example, Level, Rule, Violation, change};
 use crate::limits;
 
 const FIELD: &str = "spec.jetstream.replicas";
@@ -9,32 +9,85 @@ const FIELD: &str = "spec.jetstream.replicas";
 pub const REPLICAS: Rule = Rule {
     name: "replicas",
     level: Level::Deny,
+    about: About::Object,
     summary: "A JetStream service has 1 server, or from 3 to 9: two have no more quorum than one.",
-    about_change: false,
+    advice: "NATS decides by majority: of two servers both must be there, so two are worse than one; more than nine make every write wait. Use 3, or 5, or 1 for development.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 2\n"),
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 10\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 1\n"),
+    ],
     check: replicas,
 };
 /// The number is odd.
 pub const REPLICAS_EVEN: Rule = Rule {
     name: "replicas-even",
     level: Level::Warn,
+    about: About::Object,
     summary: "The number of servers is odd: one more than an odd number tolerates no more losses.",
-    about_change: false,
+    advice: "The majority of four is three, so four servers survive the loss of one, as three do, and there is one more that can be lost. Use an odd number.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 4\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: even,
+};
+/// There is more than one server.
+pub const REPLICAS_SINGLE: Rule = Rule {
+    name: "replicas-single",
+    level: Level::Audit,
+    about: About::Object,
+    summary: "There is more than one server: each restart of a single one stops every Pipeline on it.",
+    advice: "One server is right for development, where a pause hurts nobody. It cannot become three later without a new service, so decide early. The profile \
+             production refuses it.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 1\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
+    check: single,
 };
 /// Servers are not taken away.
 pub const REPLICAS_SHRINK: Rule = Rule {
     name: "replicas-shrink",
     level: Level::Deny,
+    about: About::Change,
     summary: "Servers are not taken away from a live service: they still count for the quorum, and what only they hold is lost.",
-    about_change: true,
+    advice: "The servers that are taken away still count for the majority of the others, and streams with replicas only on them are lost. Keep the number, or create a second service with fewer servers and move the Pipelines to it. An override is carried out by the StatefulSet from the highest number down, and moves no stream off the removed servers.",
+    overridable: true,
+    examples: &[
+        Example::bad_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 5\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+        ),
+        Example::good_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 5\n",
+        ),
+    ],
     check: shrink,
 };
 /// A single server never becomes a cluster, or the reverse.
 pub const REPLICAS_CLUSTER_SWITCH: Rule = Rule {
     name: "replicas-cluster-switch",
     level: Level::Deny,
+    about: About::Change,
     summary: "A single server never becomes a cluster: the cluster deletes the streams that the single server held.",
-    about_change: true,
+    advice: "A single server keeps its streams outside of any cluster; the new cluster knows nothing of them and deletes them as orphans, and the reverse way only one server's copies remain. Decide between 1 and 3 or more when the service is created. To change it later, delete the Pipelines that use the service, then the service, and create both anew.",
+    overridable: false,
+    examples: &[
+        Example::bad_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 1\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+        ),
+        Example::good_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 5\n",
+        ),
+    ],
     check: cluster_switch,
 };
 
@@ -66,6 +119,11 @@ fn even(asked: &Asked<'_>) -> Vec<Violation> {
     }
 }
 
+fn single(asked: &Asked<'_>) -> Vec<Violation> {
+    let single = asked.new.spec.jetstream.as_ref().is_some_and(|jetstream| jetstream.server_count() == 1);
+    single.then(|| Violation::new(FIELD, "one server stops every Pipeline when it restarts; use 3")).into_iter().collect()
+}
+
 fn shrink(asked: &Asked<'_>) -> Vec<Violation> {
     let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
     let (from, to) = (old.server_count(), new.server_count());
@@ -78,7 +136,8 @@ fn shrink(asked: &Asked<'_>) -> Vec<Violation> {
             "{from} to {to} would lose what only the removed servers hold, and the removed ones would still count for the quorum; keep {from}, or create a \
              second service with {to} and move the Pipelines"
         ),
-    )]
+    )
+    .overridden_by(to.to_string())]
 }
 
 fn cluster_switch(asked: &Asked<'_>) -> Vec<Violation> {

@@ -1,13 +1,20 @@
 //! Which kind of service it is.
 
-use super::{Asked, Level, Rule, Violation};
+use super::{About, Asked, Example, Level, Rule, Violation};
 
 /// Exactly one of `jetstream`, `redis.native`, `redis.external`.
 pub const ONE_TYPE: Rule = Rule {
     name: "one-type",
     level: Level::Deny,
+    about: About::Object,
     summary: "A service names exactly one type: jetstream, redis.native or redis.external.",
-    about_change: false,
+    advice: "Each service runs on one thing. Name jetstream, or redis with either native or external below it, and nothing beside it.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec: {}\n"),
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n  redis:\n    external:\n      url: redis:6379\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: one_type,
 };
 
@@ -15,8 +22,20 @@ pub const ONE_TYPE: Rule = Rule {
 pub const TYPE_CHANGE: Rule = Rule {
     name: "type-change",
     level: Level::Deny,
+    about: About::Change,
     summary: "The type of a service never changes: its messages would stay behind.",
-    about_change: true,
+    advice: "Messages that were written and not yet read are on the servers of the old type. Create a second service with another name and move the Pipelines to it once they have read everything; then delete the first.",
+    overridable: false,
+    examples: &[
+        Example::bad_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  redis:\n    external:\n      url: redis:6379\n",
+        ),
+        Example::good_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    nodeSelector:\n      disk: fast\n",
+        ),
+    ],
     check: type_change,
 };
 

@@ -1,13 +1,19 @@
 //! Arguments of the NATS server.
 
-use super::{Asked, Level, Rule, Violation};
+use super::{About, Asked, Example, Level, Rule, Violation};
 
 /// Arguments only say what is logged.
 pub const START_ARGS: Rule = Rule {
     name: "start-args",
     level: Level::Deny,
+    about: About::Object,
     summary: "spec.jetstream.startArgs holds only switches for logging: any other argument goes before the configuration, and could move the store off its volume.",
-    about_change: false,
+    advice: "Arguments win over the configuration file. One of them can move the store off its volume or take the server out of its cluster. Only switches for logging are taken; sizes belong into spec.jetstream.settings.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    startArgs: [\"--store_dir=/tmp\"]\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    startArgs: [\"-DV\"]\n"),
+    ],
     check: start_args,
 };
 

@@ -1,13 +1,25 @@
 //! TLS.
 
-use super::{Asked, Level, Rule, Violation, change};
+use super::{About, Asked, Example, Level, Rule, Violation, change};
 
 /// TLS is not toggled.
 pub const TLS_TOGGLE: Rule = Rule {
     name: "tls-toggle",
     level: Level::Deny,
+    about: About::Change,
     summary: "TLS is never toggled on a live service: servers and clients would all have to move at the same moment.",
-    about_change: true,
+    advice: "A server with TLS cannot talk to one without: the first that restarts is cut off from the others, and clients from it. Decide on TLS when the service is created. To change it later, delete the Pipelines that use the service, then the service, and create both anew.",
+    overridable: false,
+    examples: &[
+        Example::bad_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    tls: true\n",
+        ),
+        Example::good_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    tls: false\n",
+        ),
+    ],
     check: toggle,
 };
 
@@ -15,8 +27,14 @@ pub const TLS_TOGGLE: Rule = Rule {
 pub const TLS_CLIENTS: Rule = Rule {
     name: "tls-clients",
     level: Level::Warn,
+    about: About::Object,
     summary: "Vertices of today's Numaflow (Rust runtime) trust public authorities alone, so they cannot connect to a service with TLS.",
-    about_change: false,
+    advice: "The Rust runtime of today's Numaflow trusts public authorities only, and the certificates of the service are its own. Leave tls out until vertices can be given an authority.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    tls: true\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: clients,
 };
 

@@ -1,6 +1,6 @@
 //! The version.
 
-use super::{Asked, Level, Rule, Violation, change};
+use super::{About, Asked, Example, Level, Rule, Violation, change};
 use crate::api::ServiceType;
 use crate::controller_config::{JetStreamVersion, newest_fixed};
 
@@ -11,32 +11,62 @@ const REDIS_FIELD: &str = "spec.redis.native.version";
 pub const VERSION_REQUIRED: Rule = Rule {
     name: "version-required",
     level: Level::Deny,
+    about: About::Object,
     summary: "A JetStream or native Redis service names its version.",
-    about_change: false,
+    advice: "Without a version nobody can say which image runs. Name one of the versions in the controller configuration (kubectl isbsvc versions lists them).",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    replicas: 3\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: required,
 };
 /// The version is one of the controller configuration.
 pub const VERSION_KNOWN: Rule = Rule {
     name: "version-known",
     level: Level::Deny,
+    about: About::Object,
     summary: "The version is one of those in the controller configuration.",
-    about_change: false,
+    advice: "Images, start command and reloader of each version stand in the controller configuration (ConfigMap numaflow-controller-config). Choose one that is listed there, or have it added.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: 1.2.3\n    replicas: 3\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: known,
 };
 /// The version is a fixed one.
 pub const VERSION_FLOATING: Rule = Rule {
     name: "version-floating",
     level: Level::Warn,
+    about: About::Object,
     summary: "The version is a fixed one: latest changes its image with the controller.",
-    about_change: false,
+    advice: "What latest means is decided by the controller configuration, so an upgrade of the controller would also upgrade the servers. Use a fixed version, and change it when you want to.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  jetstream:\n    version: latest\n    replicas: 3\n"),
+        Example::good("spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n"),
+    ],
     check: floating,
 };
 /// The version never goes down.
 pub const VERSION_DOWNGRADE: Rule = Rule {
     name: "version-downgrade",
     level: Level::Deny,
+    about: About::Change,
     summary: "The version of a live service never goes down: an older server may not read what a newer one wrote.",
-    about_change: true,
+    advice: "Newer servers write streams and their metadata in forms that older ones misread or refuse. Keep the version, or create a second service with the older one and move the Pipelines to it. An override is carried out, one server at a time, and nothing checks that the older server reads what it finds.",
+    overridable: true,
+    examples: &[
+        Example::bad_change(
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.10.29\n    replicas: 3\n",
+        ),
+        Example::good_change(
+            "spec:\n  jetstream:\n    version: 2.10.29\n    replicas: 3\n",
+            "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n",
+        ),
+    ],
     check: downgrade,
 };
 
@@ -93,5 +123,6 @@ fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
         format!(
             "{wanted} is older than {was}, and may not read what {was} stored; keep {was}, or create a second service with {wanted} and move the Pipelines"
         ),
-    )]
+    )
+    .overridden_by(wanted)]
 }

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::plan::{Action, ChildKind};
-use isbsvc::rules::{self, Level, Policy, Request};
+use isbsvc::rules::{self, Level, Levels, Request};
 use isbsvc_tests::fixtures::service;
 use isbsvc_tests::simulator::Simulator;
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ fn defect_02_a_service_that_was_taken_over_gets_no_configuration_that_names_a_fi
 #[test]
 fn defect_04_tls_is_warned_of_because_vertices_of_today_cannot_connect() {
     let new = service(&jetstream(&json!({ "tls": true })));
-    let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());
+    let findings = rules::check(Request::create(&new), &ControllerConfig::built_in(), &Levels::default());
     let found = findings.iter().find(|finding| finding.field == "spec.jetstream.tls");
     assert!(found.is_some_and(|finding| finding.level == Level::Warn), "{findings:?}");
 }
@@ -267,7 +267,7 @@ fn defect_18_numbers_are_written_as_they_were_given_and_nothing_else_gets_in() {
     }
     let denied = |spec: &Value| {
         let new = service(spec);
-        let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());
+        let findings = rules::check(Request::create(&new), &ControllerConfig::built_in(), &Levels::default());
         rules::denials(&findings).count() > 0
     };
     for bad in ["max_payload: \"1}\\nauthorization {\"", "max_connections: 1", "store_dir: /tmp"] {

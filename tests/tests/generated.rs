@@ -1,4 +1,4 @@
-//! Files that are made from the code. `cargo xtask crd` writes them (it runs this test with `UPDATE_GENERATED=1`); everywhere else they are compared.
+//! Files that are made from the code. `cargo xtask generate` writes them (it runs this test with `UPDATE_GENERATED=1`); everywhere else they are compared.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn compare(path: &str, generated: &str) {
         return;
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == generated, "{path} is not what the code says; run `cargo xtask crd` and commit the result");
+    assert!(found == generated, "{path} is not what the code says; run `cargo xtask generate` and commit the result");
 }
 
 #[test]
@@ -18,6 +18,11 @@ fn the_definition_of_the_resource() {
     let yaml = serde_saphyr::to_string(&isbsvc::api::crd()).expect("YAML");
     compare(
         "manifests/crd/numaflow.numaproj.io_interstepbufferservices.yaml",
-        &format!("# Made from src/api/ by `cargo xtask crd`; do not edit.\n{yaml}"),
+        &format!("# Made from src/api/ by `cargo xtask generate`; do not edit.\n{yaml}"),
     );
+}
+
+#[test]
+fn the_page_of_the_rules() {
+    compare("docs/rules.md", &isbsvc::rules::documentation().expect("every example is a service"));
 }

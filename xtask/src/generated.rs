@@ -1,4 +1,4 @@
-//! `cargo xtask crd`: writes the files that are made from the code.
+//! `cargo xtask generate`: writes the files that are made from the code.
 
 use anyhow::{Result, bail};
 
@@ -11,6 +11,6 @@ pub fn write() -> Result<()> {
     if !status.success() {
         bail!("the files were not written; the lines above say why");
     }
-    println!("manifests/crd/ is up to date");
+    println!("the definition and docs/rules.md are up to date");
     Ok(())
 }

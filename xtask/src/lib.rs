@@ -38,7 +38,7 @@ enum Task {
     /// Measure the figures that the project promises, on the local cluster
     Bench(bench::Options),
     /// Write the files that are made from the code
-    Crd,
+    Generate,
 }
 
 /// Parses the command line and does what it says; an error is one line on standard error and exit code 1.
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
-        Task::Crd => generated::write(),
+        Task::Generate => generated::write(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use isbsvc::api::{self, names};
 use isbsvc::controller_config::{ControllerConfig, newest_fixed};
-use isbsvc::rules::{self, Policy, Request};
+use isbsvc::rules::{self, Levels, Request};
 use isbsvc::{api::InterStepBufferService, defaults};
 use kube::api::{DynamicObject, PostParams};
 use serde_json::Value;
@@ -143,11 +143,11 @@ impl Create {
         let mut filled = found.object.clone();
         defaults::fill(&mut filled);
         let service = decode(&filled)?;
-        let findings = rules::check(Request { new: &service, old: None }, config, &Policy::default());
+        let findings = rules::check(Request::create(&service), config, &Levels::default());
         if let Some(failure) = refusal(&findings) {
             return Err(failure);
         }
-        for finding in &findings {
+        for finding in rules::warnings(&findings) {
             warn(&finding.to_string());
         }
         Ok(())

@@ -9,7 +9,7 @@ use isbsvc::api::InterStepBufferService;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::observed::Observed;
 use isbsvc::plan::{self, Input, Material};
-use isbsvc::rules::{self, Policy, Request};
+use isbsvc::rules::{self, Levels, Request};
 use serde_json::{Value, json};
 
 use super::ConfigSource;
@@ -106,11 +106,11 @@ fn show(found: &Found, config: &ControllerConfig, format: Format) -> Outcome {
 
 /// Every object of a service that is made anew.
 pub fn desired(service: &InterStepBufferService, config: &ControllerConfig) -> Result<Vec<Value>, Failure> {
-    let findings = rules::check(Request { new: service, old: None }, config, &Policy::default());
+    let findings = rules::check(Request::create(service), config, &Levels::default());
     if let Some(failure) = refusal(&findings) {
         return Err(failure);
     }
-    for finding in &findings {
+    for finding in rules::warnings(&findings) {
         warn(&finding.to_string());
     }
     let mut service = service.clone();

@@ -4,7 +4,7 @@ use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::observed::{Fact, PipelineUse, Stream};
 use isbsvc::plan::ChildKind;
-use isbsvc::rules::{self, Level, Policy, Request};
+use isbsvc::rules::{self, Level, Levels, Request};
 use isbsvc_tests::fixtures::service;
 use isbsvc_tests::simulator::Simulator;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn defect_35_servers_and_secrets_outlive_the_last_pipeline() {
 fn defect_36_a_buffer_that_drops_unread_messages_is_warned_of_wherever_its_size_comes_from() {
     let warned = |config: &ControllerConfig, more: &Value| {
         let new = service(&jetstream(more));
-        let findings = rules::check(Request { new: &new, old: None }, config, &Policy::default());
+        let findings = rules::check(Request::create(&new), config, &Levels::default());
         findings.iter().any(|finding| finding.rule == "buffer-size" && finding.level == Level::Warn && finding.message.contains("29999"))
     };
     let built_in = ControllerConfig::built_in();

@@ -4,7 +4,7 @@ use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::observed::{Fact, Server};
 use isbsvc::plan::{Action, ChildKind};
-use isbsvc::rules::{self, Policy, Request};
+use isbsvc::rules::{self, Levels, Request};
 use isbsvc_tests::fixtures::service;
 use isbsvc_tests::simulator::Simulator;
 use serde_json::json;
@@ -88,7 +88,7 @@ fn defect_19_a_name_is_refused_where_anything_that_is_made_from_it_would_be_too_
     let refused = |name: &str| {
         let mut new = service(&jetstream(&json!({})));
         new.metadata.name = Some(name.to_owned());
-        let findings = rules::check(Request { new: &new, old: None }, &ControllerConfig::built_in(), &Policy::default());
+        let findings = rules::check(Request::create(&new), &ControllerConfig::built_in(), &Levels::default());
         rules::denials(&findings).any(|finding| finding.rule == "name-length")
     };
     for length in 1..=63 {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use isbsvc::api::names::{GROUP, KIND as OBJECT_KIND};
 use isbsvc::limits;
-use isbsvc::rules::Finding;
+use isbsvc::rules::{Finding, Level};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -66,6 +66,14 @@ impl Answer {
         Self { allowed: true, status: None, patch: Vec::new(), warnings: Vec::new(), annotations: BTreeMap::new() }
     }
 
+    /// Refuses by what denies, and tells the rest, each at its level.
+    pub(super) fn judged(name: &str, findings: &[Finding]) -> Self {
+        let of = |level: Level| findings.iter().filter(|finding| finding.level == level).cloned().collect::<Vec<_>>();
+        let denials = of(Level::Deny);
+        let answer = if denials.is_empty() { Self::allow() } else { Self::invalid(name, &denials) };
+        answer.warned(&of(Level::Warn)).noted("audited-by", &of(Level::Audit))
+    }
+
     /// Refuses a question that should never have been asked.
     pub(super) fn bad_request(message: String) -> Self {
         Self { allowed: false, status: Some(Status::failure(400, "BadRequest", message)), ..Self::allow() }
@@ -94,7 +102,7 @@ impl Answer {
     }
 
     /// Adds what is told and not refused.
-    pub(super) fn warned(mut self, findings: &[Finding]) -> Self {
+    fn warned(mut self, findings: &[Finding]) -> Self {
         for finding in findings {
             let warning = text::with_rule(&said(finding), finding.rule, limits::WARNING);
             if self.warnings.len() < limits::WARNINGS && !self.warnings.contains(&warning) {

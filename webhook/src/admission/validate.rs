@@ -32,11 +32,9 @@ pub(super) fn answer(request: Request, measure: &Measure) -> Answer {
         Err(error) => return Answer::invalid(&request.name, &[unreadable(&error, Level::Deny, "")]),
     };
     let (old, mut findings) = request.old_object.map_or_else(|| (None, Vec::new()), |old| read_old(prepared(old), &object));
-    findings.extend(rules::check(rules::Request { new: &new, old: old.as_ref() }, &measure.config, &measure.policy));
+    findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &measure.policy.levels(None)));
 
-    let (denials, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Deny);
-    let answer = if denials.is_empty() { Answer::allow() } else { Answer::invalid(new.name(), &denials) };
-    answer.warned(&warnings)
+    Answer::judged(new.name(), &findings)
 }
 
 /// The object with its defaults, and without what no rule asks for.
@@ -99,6 +97,7 @@ fn changed_below(pointer: &str, old: &Value, new: &Value) -> Vec<Finding> {
         message: "the old value cannot be read, so that nobody can tell what its change does to the live service; write what it says in its right form, or \
                   delete the Pipelines that use the service, then the service, and create them anew"
             .to_owned(),
+        target: None,
     }
     };
     changed.map(finding).collect()
@@ -126,7 +125,7 @@ fn unreadable(error: &DecodeError, level: Level, before: &str) -> Finding {
     // Of what is missing at the top, the path is only a dot.
     let missing = error.message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let field = missing.filter(|_| error.field == ".").unwrap_or(&error.field).to_owned();
-    Finding { rule: READABLE, level, field, message: format!("{before}{}", error.message) }
+    Finding { rule: READABLE, level, field, message: format!("{before}{}", error.message), target: None }
 }
 
 /// The field of a service that a path such as `spec.jetstream.affinity.podAffinity` leads into: `/spec/jetstream/affinity`. As much of it as there is.
