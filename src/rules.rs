@@ -10,6 +10,7 @@ mod external;
 mod in_use;
 mod instance;
 mod name;
+pub mod overrides;
 mod persistence;
 mod pod;
 mod policy;

@@ -21,6 +21,10 @@ pub const LEGACY_FINALIZER: &str = "isbsvc-controller";
 pub const INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/instance";
 /// Annotation of a service that we shall leave alone for now.
 pub const PAUSED_ANNOTATION: &str = "numaflow.numaproj.io/paused";
+/// Annotation of a service by which a person overrides rules, each for one target: `replicas-shrink=3`, several separated by commas. Never written by us.
+pub const OVERRIDE_ANNOTATION: &str = "numaflow.numaproj.io/override";
+/// Annotation of a service that the webhook writes: which overrides it accepted, from somebody who may, and for which generation, as JSON.
+pub const OVERRIDDEN_ANNOTATION: &str = "numaflow.numaproj.io/overridden";
 /// Annotation of a service whose volumes outlive it.
 pub const KEEP_VOLUMES_ANNOTATION: &str = "numaflow.numaproj.io/keep-volumes";
 /// Annotation of the `StatefulSet`, and of the `ConfigMap` and the servers' Secret in case the former is deleted: the last spec that was accepted, as

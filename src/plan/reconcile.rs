@@ -18,7 +18,7 @@ use crate::controller_config::{Settings, ValueError, stream_config};
 use crate::health::{self, Level, Verdict};
 use crate::limits;
 use crate::observed::{Fact, Observed};
-use crate::rules::{self, Levels, Request};
+use crate::rules::{self, Levels, Request, overrides};
 
 /// The next step for one service.
 pub fn plan(input: &Input<'_>, observed: &Observed, material: &Material) -> Plan {
@@ -43,10 +43,13 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
         Err(obstacle) => return obstructed(input, observed, obstacle, refused),
     };
     let was = before.as_ref().map(|before| &before.service);
+    let mut overridden = Vec::new();
     let (refusals, tolerated) = if let Some(why) = refused {
         (vec![why.to_owned()], Vec::new())
     } else {
         let findings = rules::check(Request::update(was, service), input.config, &Levels::default());
+        let (findings, lifted) = overrides::lift(findings, service);
+        overridden.extend(lifted.iter().map(ToString::to_string));
         (rules::denials(&findings).map(ToString::to_string).collect(), rules::tolerated(&findings).map(ToString::to_string).collect())
     };
     let effective = match (was, refusals.is_empty()) {
@@ -60,7 +63,12 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
         Some(ServiceType::RedisNative | ServiceType::RedisExternal) => return redis::plan(input),
         None => return no_valid_spec(input, observed, &["spec: names no type of service".to_owned()]),
     }
-    carry_out(input, observed, material, &Course { effective, before: before.as_ref(), refusals: &refusals, tolerated })
+    let mut plan = carry_out(input, observed, material, &Course { effective, before: before.as_ref(), refusals: &refusals, tolerated });
+    if refusals.is_empty() && plan.held.is_none() && !overridden.is_empty() {
+        let note = format!("carried out because a person who may overrode the rule: {}", overridden.join("; "));
+        plan.events.push(Event { type_: EventType::Warning, reason: "RuleOverridden", note });
+    }
+    plan
 }
 
 /// What is carried out for a service.

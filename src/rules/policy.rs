@@ -307,9 +307,9 @@ namespaces:
         const TEXT: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n  - selector: { matchLabels: { c: d } }\n    profile: production\n";
         assert_eq!(level(TEXT, "no-persistence", None), Some(Level::Deny));
         assert_eq!(level(TEXT, "version-floating", None), Some(Level::Deny));
-        const MILD: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n";
+        let mild = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n";
         assert_eq!(
-            level(MILD, "version-floating", None),
+            level(mild, "version-floating", None),
             Some(Level::Warn),
             "it may be another namespace, where the rule has its own level"
         );

@@ -56,7 +56,7 @@ pub const REPLICAS_SHRINK: Rule = Rule {
     level: Level::Deny,
     about: About::Change,
     summary: "Servers are not taken away from a live service: they still count for the quorum, and what only they hold is lost.",
-    advice: "The servers that are taken away still count for the majority of the others, and streams with replicas only on them are lost. Keep the number, or create a second service with fewer servers and move the Pipelines to it. An override is carried out by the StatefulSet from the highest number down, and moves no stream off the removed servers.",
+    advice: "The servers that are taken away still count for the majority of the others, and streams with replicas only on them are lost. Keep the number, or create a second service with fewer servers and move the Pipelines to it. An override is carried out by the StatefulSet, from the highest number down; it moves no stream off the servers that go and does not take them out of the cluster (nats server raft peer-remove does).",
     overridable: true,
     examples: &[
         Example::bad_change(

@@ -53,8 +53,8 @@ pub const PAYLOAD_SHRINK: Rule = Rule {
     level: Level::Deny,
     about: About::Change,
     summary: "max_payload of a live service never goes down: larger messages that are stored could no longer be delivered.",
-    advice: "Messages that are stored and larger than the new limit could no longer be sent to anybody, and the vertex that waits for one waits for ever. Keep the value, or delete the Pipelines that use the service, then the service, and create both anew. An override is carried out by a reload; make sure that no larger message is stored.",
-    overridable: true,
+    advice: "Messages that are stored and larger than the new limit could no longer be sent to anybody, and the vertex that waits for one waits for ever. Keep the value, or delete the Pipelines that use the service, then the service, and create both anew.",
+    overridable: false,
     examples: &[
         Example::bad_change(
             "spec:\n  jetstream:\n    version: 2.12.7\n    replicas: 3\n    settings: |\n      max_payload: 2MB\n",
