@@ -95,19 +95,16 @@ fn payload_shrink(asked: &Asked<'_>) -> Vec<Violation> {
     if wanted.bytes >= was.bytes {
         return Vec::new();
     }
-    vec![
-        Violation::new(
-            FIELD,
-            format!(
-                "max_payload {} to {} would keep larger messages that are stored from ever being delivered; keep {}, or {}",
-                was.text,
-                wanted.text,
-                was.text,
-                change::RECREATE
-            ),
-        )
-        .overridden_by(wanted.text.clone()),
-    ]
+    vec![Violation::new(
+        FIELD,
+        format!(
+            "max_payload {} to {} would keep larger messages that are stored from ever being delivered; keep {}, or {}",
+            was.text,
+            wanted.text,
+            was.text,
+            change::RECREATE
+        ),
+    )]
 }
 
 fn faults(asked: &Asked<'_>) -> Vec<SettingsFault> {
