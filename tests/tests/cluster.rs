@@ -29,6 +29,8 @@ mod one_by_one;
 mod pipelines;
 #[path = "cluster/refused.rs"]
 mod refused;
+#[path = "cluster/rules.rs"]
+mod rules;
 #[path = "cluster/sample.rs"]
 mod sample;
 #[path = "cluster/secured.rs"]
