@@ -54,7 +54,10 @@ impl Settings {
             let error = size(key, value).err()?;
             Some(if is_known(key) { SettingsFault::Value(error) } else { SettingsFault::Key(error) })
         };
-        values.iter().filter_map(fault).collect()
+        let twice = values.keys().filter(|key| values.keys().any(|other| other < *key && other.eq_ignore_ascii_case(key)));
+        let twice =
+            twice.map(|key| SettingsFault::Key(ValueError { key: key.clone(), message: "is given twice; keep one line".to_owned() }));
+        values.iter().filter_map(fault).chain(twice).collect()
     }
 
     /// The file store in bytes where the servers have a volume of so many: what the user set, otherwise no more than nineteen twentieths of the volume.
@@ -187,6 +190,22 @@ mod tests {
         for (default, limit) in [(-1, 950), (0, 0), (949, 949), (950, 950), (951, 950), (1000, 950), (1001, 950)] {
             let settings = Settings::merged(&format!("max_file_store: {default}\n"), None).expect("valid");
             assert_eq!(settings.file_store_bytes(Some(1000)), limit, "{default}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named() {
+        let faults = |text| Settings::faults(text).iter().map(|fault| format!("{fault:?}")).collect::<Vec<_>>();
+        assert_eq!(faults("max_payload: 1MB\n"), Vec::<String>::new());
+        for (text, kinds) in [
+            ("store_dir: /tmp\nmax_file_store: lots\nport: 1\n", vec!["Value", "Key", "Key"]),
+            ("max_payload: 1MB\nMAX_PAYLOAD: 2MB\n", vec!["Key"]),
+            ("[", vec!["Text"]),
+            ("- a\n", vec!["Text"]),
+        ] {
+            let faults = faults(text);
+            assert_eq!(faults.len(), kinds.len(), "{faults:?}");
+            assert!(faults.iter().zip(&kinds).all(|(fault, kind)| fault.starts_with(kind)), "{faults:?}");
         }
     }
 

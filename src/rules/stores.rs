@@ -98,12 +98,18 @@ fn grows((_, was, wanted): &(&str, i64, i64)) -> bool {
     *was >= 0 && wanted > was
 }
 
+fn shown(bytes: i64) -> String {
+    if bytes < 0 { "NATS's own choice (-1)".to_owned() } else { format!("{bytes} bytes") }
+}
+
 fn shrink(asked: &Asked<'_>) -> Vec<Violation> {
     let violation = |(key, was, wanted)| {
         Violation::new(
             FIELD,
             format!(
-                "{key} {was} to {wanted} bytes leaves servers without room for what they hold, so that they take no new message; keep the line as it was, or {}",
+                "{key} {} to {} may leave servers without room for what they hold, so that they take no new message; keep the line as it was, or {}",
+                shown(was),
+                shown(wanted),
                 change::RECREATE
             ),
         )
@@ -116,7 +122,9 @@ fn grow(asked: &Asked<'_>) -> Vec<Violation> {
         Violation::new(
             FIELD,
             format!(
-                "{key} {was} to {wanted} bytes needs a restart of every server, which this release does not carry yet; keep the line as it was, or {}",
+                "{key} {} to {} needs a restart of every server, which this release does not carry yet; keep the line as it was, or {}",
+                shown(was),
+                shown(wanted),
                 change::RECREATE
             ),
         )
