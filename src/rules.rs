@@ -264,3 +264,6 @@ pub fn denials(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
 pub fn warnings(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|finding| finding.level == Level::Warn)
 }
+
+#[cfg(test)]
+mod tests;

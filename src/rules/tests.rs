@@ -2,11 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use isbsvc::controller_config::ControllerConfig;
-use isbsvc::rules::{self, Finding, Level, Levels, Request};
-use isbsvc_tests::fixtures::service;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::api::{InterStepBufferService, decode};
+use crate::controller_config::ControllerConfig;
+use crate::observed::{Fact, PipelineUse};
+use crate::rules::{self, Finding, Level, Levels, Request};
+
+fn service(spec: &Value) -> InterStepBufferService {
+    decode(&json!({ "metadata": { "name": "default", "namespace": "ns" }, "spec": spec })).expect("a service")
+}
 
 fn create(spec: &Value) -> Vec<Finding> {
     rules::check(Request::create(&service(spec)), &ControllerConfig::built_in(), &Levels::default())
@@ -123,11 +129,11 @@ fn what_is_admitted_with_a_warning() {
     // A terminal shows a warning whole where it has 120 characters (law bounded: limits::WARNING).
     for spec in [jetstream(&json!({ "tls": true })), buffers("stream:\n  maxMsgs: 29999\n"), payload("67108864")] {
         for finding in create(&spec) {
-            assert!(finding.to_string().chars().count() <= isbsvc::limits::WARNING, "{finding}");
+            assert!(finding.to_string().chars().count() <= crate::limits::WARNING, "{finding}");
         }
     }
     for finding in change(&jetstream(&json!({})), &buffers("stream:\n  maxMsgs: 50000\n")) {
-        assert!(finding.to_string().chars().count() <= isbsvc::limits::WARNING, "{finding}");
+        assert!(finding.to_string().chars().count() <= crate::limits::WARNING, "{finding}");
     }
 }
 
@@ -182,7 +188,6 @@ fn good_practice_is_a_warning() {
 
 #[test]
 fn a_deletion_is_refused_while_pipelines_use_the_service() {
-    use isbsvc::observed::{Fact, PipelineUse};
     let service = service(&jetstream(&json!({})));
     let uses = |pipelines: &[(&str, bool)]| {
         Fact::Known(pipelines.iter().map(|(name, deleting)| PipelineUse { name: (*name).to_owned(), deleting: *deleting }).collect())
@@ -341,25 +346,11 @@ proptest! {
         let sized = json!({ "jetstream": { "version": "2.12.7", "persistence": { "volumeSize": size } } });
         for spec in [spec, sized] {
             let mut object = json!({ "metadata": { "name": "default", "namespace": "x" }, "spec": spec });
-            isbsvc::defaults::fill(&mut object);
-            prop_assert!(isbsvc::defaults::missing(&object).is_empty());
-            if let Ok(service) = isbsvc::api::decode(&object) {
+            crate::defaults::fill(&mut object);
+            prop_assert!(crate::defaults::missing(&object).is_empty());
+            if let Ok(service) = crate::api::decode(&object) {
                 let _ = rules::check(Request::update(Some(&service), &service), &ControllerConfig::built_in(), &Levels::default());
             }
         }
-    }
-
-    #[test]
-    fn a_valid_spec_settles(replicas in prop_oneof![Just(1), Just(3), Just(5)], volumes in any::<bool>(), tls in any::<bool>(), encryption in any::<bool>(), payload in 1..8_i64) {
-        let mut spec = json!({ "version": "2.12.7", "replicas": replicas, "tls": tls, "encryption": encryption, "settings": format!("max_payload: {payload}MB") });
-        if volumes {
-            spec["persistence"] = json!({});
-        }
-        let mut simulator = isbsvc_tests::simulator::Simulator::new(&json!({ "jetstream": spec }));
-        simulator.settle();
-        simulator.start_pods();
-        let plan = simulator.settle();
-        prop_assert!(plan.actions.is_empty());
-        prop_assert!(simulator.service().status.is_some_and(|status| status.is_healthy()));
     }
 }
