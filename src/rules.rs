@@ -116,7 +116,7 @@ impl std::fmt::Display for Finding {
 pub enum About {
     /// The object as it would be.
     Object,
-    /// What changes; not asked on creation.
+    /// What changes; it has nothing to say of a creation.
     Change,
     /// The deletion of the object; asked then, and nothing else is.
     Deletion,
@@ -226,12 +226,11 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 /// can always be mended one field at a time; and a warning is not told again at each change of something else.
 pub fn check(request: Request<'_>, config: &ControllerConfig, levels: &Levels) -> Vec<Finding> {
     let asked = Asked { new: request.new, old: request.old, deletion: request.deletion, config };
-    let before = request.old.map(|old| Asked { new: old, old: None, ..asked });
+    let before = request.old.map(|old| Asked { new: old, ..asked });
     let mut findings = Vec::new();
     for rule in ALL {
         let applies = match rule.about {
-            About::Object => request.deletion.is_none(),
-            About::Change => request.deletion.is_none() && request.old.is_some(),
+            About::Object | About::Change => request.deletion.is_none(),
             About::Deletion => request.deletion.is_some(),
         };
         let Some(level) = levels.of(rule).filter(|_| applies) else { continue };

@@ -279,6 +279,10 @@ fn a_fault_that_was_there_and_is_not_touched_never_blocks() {
     assert_eq!(denied(&findings), Vec::<&str>::new());
     assert_eq!(warned(&findings), ["version-known", "replicas"], "both are still told");
     assert!(findings.iter().all(|finding| finding.rule != "no-persistence" || finding.level == Level::Audit), "advice is not repeated");
+    let tolerated: Vec<_> = rules::tolerated(&findings).map(|finding| finding.rule).collect();
+    assert_eq!(tolerated, ["version-known", "replicas"], "by what would refuse a new service");
+    let new_ones = create(&jetstream(&json!({ "version": "1.0.0", "tls": true })));
+    assert_eq!(rules::tolerated(&new_ones).count(), 0, "neither what refuses nor advice is tolerated");
     new["jetstream"]["replicas"] = json!(0);
     assert_eq!(denied(&change(&old, &new)), ["replicas"], "another fault in the same field is new");
 }
