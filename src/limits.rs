@@ -111,6 +111,11 @@ pub const LOOK_AT_FILE: Duration = Duration::from_secs(10);
 /// Largest file of configuration, bytes: a `ConfigMap` holds no more.
 pub const FILE: u64 = 1024 * 1024;
 
+/// Entries of `namespaces` in a policy: each is asked at each review.
+pub const POLICY_NAMESPACES: usize = 500;
+/// How often a policy that cannot be used is told anew: Kubernetes forgets an event after an hour.
+pub const POLICY_AGAIN: Duration = Duration::from_mins(45);
+
 /// How long a Lease holds without being renewed: what a dead controller costs at most before another one goes on.
 pub const LEASE_TERM: Duration = Duration::from_secs(15);
 /// Between two renewals of the Lease.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::core::{Selector, SelectorExt as _};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{ALL, Level, Rule, find};
+use crate::limits;
 
 /// The policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +79,8 @@ impl Levels {
 pub struct Policy {
     everywhere: Section,
     namespaces: Vec<(Selector, Section)>,
+    /// Why it stands in for one that cannot be used.
+    stands_in: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,12 +95,13 @@ impl Section {
     }
 }
 
+/// What may be left out may also be left empty, as it is where every line below it is a comment.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
     profile: Option<Profile>,
-    rules: BTreeMap<String, Setting>,
-    namespaces: Vec<FileNamespaces>,
+    rules: Option<BTreeMap<String, Setting>>,
+    namespaces: Option<Vec<FileNamespaces>>,
 }
 
 #[derive(Deserialize)]
@@ -106,15 +111,18 @@ struct FileNamespaces {
     #[serde(default)]
     profile: Option<Profile>,
     #[serde(default)]
-    rules: BTreeMap<String, Setting>,
+    rules: Option<BTreeMap<String, Setting>>,
 }
 
-/// Kubernetes' own selector, but for unknown fields, which are mistakes here: without the one that was meant, it would select every namespace.
+/// Kubernetes' own selector, but for unknown fields and for fields that are left empty, which are mistakes here: without what was meant, it would select
+/// every namespace. Whoever means every namespace writes `{}`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct FileSelector {
-    match_labels: Option<BTreeMap<String, String>>,
-    match_expressions: Option<Vec<FileRequirement>>,
+    #[serde(default)]
+    match_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    match_expressions: Vec<FileRequirement>,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +130,8 @@ struct FileSelector {
 struct FileRequirement {
     key: String,
     operator: String,
-    values: Option<Vec<String>>,
+    #[serde(default)]
+    values: Vec<String>,
 }
 
 impl Policy {
@@ -145,15 +154,35 @@ impl Policy {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Self::default());
         }
-        let file: File = serde_saphyr::from_str(text)
-            .map_err(|error| PolicyError(error.to_string().lines().next().unwrap_or_default().trim().to_owned()))?;
-        let everywhere = section("", file.profile, &file.rules)?;
+        let file: Option<File> = serde_saphyr::from_str(text).map_err(|error| PolicyError(in_words(&error.to_string())))?;
+        let File { profile, rules, namespaces: entries } = file.unwrap_or_default();
+        let everywhere = section("", profile, rules)?;
         let mut namespaces = Vec::new();
-        for (index, entry) in file.namespaces.iter().enumerate() {
+        for (index, entry) in entries.into_iter().flatten().enumerate() {
+            if index == limits::POLICY_NAMESPACES {
+                return Err(PolicyError(format!("namespaces: more than {index} entries; let one selector take several namespaces")));
+            }
             let at = format!("namespaces[{index}].");
-            namespaces.push((selector(&at, &entry.selector)?, section(&at, entry.profile, &entry.rules)?));
+            namespaces.push((selector(&at, entry.selector)?, section(&at, entry.profile, entry.rules)?));
         }
-        Ok(Self { everywhere, namespaces })
+        Ok(Self { everywhere, namespaces, stands_in: None })
+    }
+
+    /// What stands in for a policy that nobody can read, with the reason: every rule is enforced everywhere. Whatever the policy says, it asks no more.
+    pub fn strictest(because: impl Into<String>) -> Self {
+        let rules = ALL.iter().map(|rule| (rule.name, Setting::Enforce)).collect();
+        Self { everywhere: Section { profile: None, rules }, namespaces: Vec::new(), stands_in: Some(because.into()) }
+    }
+
+    /// Why this one stands in for one that cannot be used.
+    pub fn stands_in(&self) -> Option<&str> {
+        self.stands_in.as_deref()
+    }
+
+    /// A number that tells texts of policies apart: the first 32 bits of their SHA-256. So it is the same in every release, and a metric holds it exactly.
+    pub fn fingerprint(text: &str) -> u32 {
+        let digest = Sha256::digest(text.as_bytes());
+        digest.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
     }
 
     /// Whether the labels of namespaces matter.
@@ -164,10 +193,11 @@ impl Policy {
     /// The levels that hold in a namespace with these labels. Where several sections match and say something of a rule, the strictest holds; where none
     /// does, what is said for everywhere. Of a namespace whose labels are not known, every section is taken to match, and the strictest of all holds.
     pub fn levels(&self, labels: Option<&BTreeMap<String, String>>) -> Levels {
+        let matching = self.namespaces.iter().filter(|(selector, _)| labels.is_none_or(|labels| selector.matches(labels)));
+        let matching: Vec<&Section> = matching.map(|(_, section)| section).collect();
         let mut levels = BTreeMap::new();
         for rule in ALL {
-            let matching = self.namespaces.iter().filter(|(selector, _)| labels.is_none_or(|labels| selector.matches(labels)));
-            let strictest = matching.filter_map(|(_, section)| section.setting(rule.name)).max();
+            let strictest = matching.iter().filter_map(|section| section.setting(rule.name)).max();
             let general = self.everywhere.setting(rule.name);
             let setting = match labels {
                 Some(_) => strictest.or(general),
@@ -190,128 +220,77 @@ fn own(rule: &Rule) -> Setting {
     }
 }
 
-fn section(at: &str, profile: Option<Profile>, rules: &BTreeMap<String, Setting>) -> Result<Section, PolicyError> {
+/// The first line of what the reader of YAML says, without its advice for programs.
+fn in_words(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    let line = line.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
+    let line = line.split("; use from_str").next().unwrap_or_default();
+    line.trim_start_matches("error: ").trim().to_owned()
+}
+
+fn section(at: &str, profile: Option<Profile>, rules: Option<BTreeMap<String, Setting>>) -> Result<Section, PolicyError> {
     let mut section = Section { profile, rules: BTreeMap::new() };
-    for (name, setting) in rules {
-        let Some(rule) = find(name) else {
-            let names: Vec<_> = ALL.iter().map(|rule| rule.name).collect();
-            return Err(PolicyError(format!("{at}rules.{name}: there is no such rule; the rules are {}", names.join(", "))));
+    for (name, setting) in rules.into_iter().flatten() {
+        // A name in quotes may hold anything, also the end of a line.
+        let place = format!("{at}rules.{}", name.escape_debug());
+        let Some(rule) = find(&name) else {
+            return Err(PolicyError(format!("{place}: there is no such rule; docs/rules.md lists them")));
         };
-        if rule.level == Level::Deny && *setting != Setting::Enforce {
+        if rule.level == Level::Deny && setting != Setting::Enforce {
             return Err(PolicyError(format!(
-                "{at}rules.{name}: it guards data or what can run, and cannot be lowered by configuration; take the line out"
+                "{place}: it guards data or what can run, and cannot be lowered by configuration; take the line out"
             )));
         }
-        section.rules.insert(rule.name, *setting);
+        section.rules.insert(rule.name, setting);
     }
     Ok(section)
 }
 
-fn selector(at: &str, file: &FileSelector) -> Result<Selector, PolicyError> {
-    let requirement = |one: &FileRequirement| LabelSelectorRequirement {
-        key: one.key.clone(),
-        operator: one.operator.clone(),
-        values: one.values.clone(),
-    };
+fn selector(at: &str, file: FileSelector) -> Result<Selector, PolicyError> {
+    for (key, value) in &file.match_labels {
+        let at = format!("{at}selector.matchLabels.{}", key.escape_debug());
+        check_label(&at, key, [value])?;
+    }
+    for (index, one) in file.match_expressions.iter().enumerate() {
+        let at = format!("{at}selector.matchExpressions[{index}]");
+        check_label(&at, &one.key, &one.values)?;
+        let wants_values = match one.operator.as_str() {
+            "In" | "NotIn" => true,
+            "Exists" | "DoesNotExist" => false,
+            _ => return Err(PolicyError(format!("{at}.operator: give one of In, NotIn, Exists, DoesNotExist"))),
+        };
+        if wants_values == one.values.is_empty() {
+            let words = if wants_values { "needs values" } else { "takes no values" };
+            return Err(PolicyError(format!("{at}: the operator {} {words}", one.operator)));
+        }
+    }
+    let requirement = |one: FileRequirement| LabelSelectorRequirement { key: one.key, operator: one.operator, values: Some(one.values) };
     let selector = LabelSelector {
-        match_labels: file.match_labels.clone(),
-        match_expressions: file.match_expressions.as_ref().map(|all| all.iter().map(requirement).collect()),
+        match_labels: Some(file.match_labels),
+        match_expressions: Some(file.match_expressions.into_iter().map(requirement).collect()),
     };
-    Selector::try_from(selector).map_err(|error| PolicyError(format!("{at}selector: {error}; write it as Kubernetes' own label selectors")))
+    Selector::try_from(selector).map_err(|error| PolicyError(format!("{at}selector: {error}")))
+}
+
+/// Whether some namespace can have such a label. One that none can have would never be found, and what was meant to hold there would hold nowhere.
+fn check_label<'a>(at: &str, key: &str, values: impl IntoIterator<Item = &'a String>) -> Result<(), PolicyError> {
+    let is_word = |text: &str| {
+        let inner = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
+        let ends = [text.bytes().next(), text.bytes().next_back()];
+        text.len() <= 63 && text.bytes().all(inner) && ends.iter().flatten().all(u8::is_ascii_alphanumeric)
+    };
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if name.is_empty()
+        || !is_word(name)
+        || prefix.is_some_and(|prefix| prefix.is_empty() || prefix.len() > 253 || !prefix.split('.').all(is_word))
+    {
+        return Err(PolicyError(format!("{at}: {} is no key of a label", key.escape_debug())));
+    }
+    match values.into_iter().find(|value| !is_word(value)) {
+        Some(value) => Err(PolicyError(format!("{at}: {} is no value of a label", value.escape_debug()))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::version::{VERSION_FLOATING, VERSION_KNOWN};
-
-    fn labels(text: &str) -> BTreeMap<String, String> {
-        text.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-    }
-
-    fn level(policy: &str, rule: &str, namespace: Option<&str>) -> Option<Level> {
-        let policy = Policy::parse(policy).expect(policy);
-        policy.levels(namespace.map(labels).as_ref()).of(find(rule).expect(rule))
-    }
-
-    #[test]
-    fn a_warning_can_be_raised_or_put_off() {
-        let level = |word: &str| level(&format!("rules:\n  version-floating: {word}\n"), "version-floating", Some(""));
-        assert_eq!(level("enforce"), Some(Level::Deny));
-        assert_eq!(level("warn"), Some(Level::Warn));
-        assert_eq!(level("audit"), Some(Level::Audit));
-        assert_eq!(level("off"), None);
-        assert_eq!(Policy::default().levels(None).of(&VERSION_KNOWN), Some(Level::Deny));
-        assert_eq!(Policy::default().levels(None).of(&VERSION_FLOATING), Some(Level::Warn));
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_one_line_with_its_place() {
-        for (text, words) in [
-            ("rules:\n  encryption-toggle: off\n", "rules.encryption-toggle: it guards data"),
-            ("rules:\n  in-use: warn\n", "rules.in-use: it guards data"),
-            ("rules:\n  no-such: warn\n", "rules.no-such: there is no such rule"),
-            ("rule: 1\n", "rule"),
-            ("profile: live\n", "live"),
-            ("namespaces: [{ selector: {}, rules: { version-known: audit } }]\n", "namespaces[0].rules.version-known: it guards data"),
-            ("namespaces: [{ profile: production }]\n", "selector"),
-            ("namespaces: [{ selector: { matchLabel: { a: b } } }]\n", "matchLabel"),
-            ("namespaces: [{ selector: { matchExpressions: [{ key: a, operator: Is, values: [b] }] } }]\n", "namespaces[0].selector: "),
-            ("rules: [", ""),
-        ] {
-            let error = Policy::parse(text).expect_err(text).to_string();
-            assert!(error.contains(words) && !error.contains('\n') && !error.is_empty(), "{error}");
-        }
-        for empty in ["", "\n", "# nothing\n", "{}"] {
-            assert_eq!(Policy::parse(empty).expect(empty), Policy::default());
-        }
-    }
-
-    #[test]
-    fn a_profile_sets_good_practice_and_a_rule_by_name_wins_over_it() {
-        const TEXT: &str = "profile: production\nrules:\n  replicas-even: warn\n";
-        assert_eq!(level(TEXT, "no-persistence", Some("")), Some(Level::Deny));
-        assert_eq!(level(TEXT, "replicas-even", Some("")), Some(Level::Warn));
-        assert_eq!(level(TEXT, "tls-clients", Some("")), Some(Level::Warn), "no matter of profiles");
-        assert_eq!(level("profile: development\n", "no-persistence", Some("")), Some(Level::Audit));
-        for name in PRACTICE {
-            let rule = find(name).expect(name);
-            assert!(rule.level < Level::Deny && Profile::Production.levels().of(rule) == Some(Level::Deny), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_strictest_section_that_matches_holds_instead_of_what_is_said_for_everywhere() {
-        const TEXT: &str = "
-rules: { version-floating: enforce }
-namespaces:
-  - selector: { matchLabels: { stage: test } }
-    rules: { version-floating: off, replicas-even: audit }
-  - selector: { matchExpressions: [{ key: team, operator: In, values: [a, b] }] }
-    rules: { version-floating: warn, replicas-even: enforce }
-";
-        for (namespace, floating, even) in [
-            ("", Some(Level::Deny), Some(Level::Warn)),
-            ("stage=test", None, Some(Level::Audit)),
-            ("team=b", Some(Level::Warn), Some(Level::Deny)),
-            ("stage=test,team=a", Some(Level::Warn), Some(Level::Deny)),
-            ("stage=test,team=c", None, Some(Level::Audit)),
-        ] {
-            assert_eq!(level(TEXT, "version-floating", Some(namespace)), floating, "{namespace}");
-            assert_eq!(level(TEXT, "replicas-even", Some(namespace)), even, "{namespace}");
-        }
-    }
-
-    #[test]
-    fn of_a_namespace_whose_labels_are_not_known_the_strictest_of_all_holds() {
-        const TEXT: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n  - selector: { matchLabels: { c: d } }\n    profile: production\n";
-        assert_eq!(level(TEXT, "no-persistence", None), Some(Level::Deny));
-        assert_eq!(level(TEXT, "version-floating", None), Some(Level::Deny));
-        let mild = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n";
-        assert_eq!(
-            level(mild, "version-floating", None),
-            Some(Level::Warn),
-            "it may be another namespace, where the rule has its own level"
-        );
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ pub struct Arguments {
     /// Controller configuration (controller-config.yaml of numaflow-controller-config); without it, or until the file is there, the built-in default holds
     #[arg(long, value_name = "FILE")]
     pub controller_config: Option<PathBuf>,
-    /// Policy: which rules warn and which refuse
+    /// Policy: which rules warn and which refuse; without it, or until the file is there, every rule has its own level
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where to answer /healthz, /readyz and /metrics, in plain HTTP; nowhere unless given

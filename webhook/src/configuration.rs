@@ -35,6 +35,9 @@ pub enum FileError {
         /// What is wrong.
         error: ConfigError,
     },
+    /// It is not there, and something else is: the `ConfigMap` that is mounted there holds another key.
+    #[error("{} is not there, and its directory holds other files; give the ConfigMap the key {}", .0.display(), name_of(.0))]
+    Misnamed(PathBuf),
     /// It is no policy.
     #[error("{}: {error}", path.display())]
     Policy {
@@ -45,14 +48,14 @@ pub enum FileError {
     },
 }
 
-/// What a look at the files gave.
-#[derive(Clone, Debug)]
+/// What a look at a file gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// They say what they said before.
+    /// It says what it said before.
     Unchanged,
-    /// They say something else, by which to judge from now on.
-    Changed(Box<Measure>),
-    /// They cannot be used; what held before still does.
+    /// It says something else, or went or came, and holds from now on.
+    Changed,
+    /// It cannot be used; what held before still does.
     Failed {
         /// Why.
         error: FileError,
@@ -61,51 +64,124 @@ pub enum Look {
     },
 }
 
-/// The files, and what they said last.
+/// What a look at all files gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// At the controller configuration.
+    pub config: Look,
+    /// At the policy.
+    pub policy: Look,
+}
+
+/// The files, and what is in use of them. A bad one keeps no other from being taken up.
 #[derive(Clone, Debug)]
 pub struct Files {
-    config: Option<PathBuf>,
-    policy: Option<PathBuf>,
-    /// What is in use; `None` stands for a file that is not there.
-    said: (Option<String>, Option<String>),
-    last_error: Option<FileError>,
+    config: Source<ControllerConfig>,
+    policy: Source<Policy>,
 }
 
 impl Files {
     /// Reads the files for the first time.
     ///
-    /// A controller configuration that is named and not there means the built-in default, as long as its directory is there: so an optional `ConfigMap`
-    /// can be mounted before it exists, and is taken up when it comes. Without the directory the path is a mistake. A policy that is named must be there:
-    /// without it, something would be allowed that somebody wanted refused.
-    pub fn open(config: Option<PathBuf>, policy: Option<PathBuf>) -> Result<(Self, Measure), FileError> {
-        let mut files = Self { config, policy, said: (None, None), last_error: None };
-        let said = files.read()?;
-        let measure = files.understand(&said)?;
-        files.said = said;
-        Ok((files, measure))
+    /// One that is named and not there means the built-in default, and of a policy the rules' own levels, as long as its directory is there: so an
+    /// optional `ConfigMap` can be mounted before it exists, and is taken up when it comes. Without the directory the path is a mistake.
+    ///
+    /// A policy that cannot be used is no reason to end: without a webhook, every change of a service would be refused by an API server that cannot say
+    /// why, and with the rules' own levels, something would be admitted that somebody wanted refused. So every rule is enforced until it is mended.
+    pub fn open(config: Option<PathBuf>, policy: Option<PathBuf>) -> Result<Self, FileError> {
+        let mut config = Source::new(config, ControllerConfig::built_in, unless_absent, parse_config);
+        if let Look::Failed { error, .. } = config.look() {
+            return Err(error);
+        }
+        let mut policy = Source::new(policy, Policy::default, unless_no_policy, parse_policy);
+        if let Look::Failed { error, .. } = policy.look() {
+            if policy.path.as_deref().is_some_and(|path| !directory_of(path).is_dir()) {
+                return Err(error);
+            }
+            policy.in_use = Policy::strictest(error.to_string());
+        }
+        Ok(Self { config, policy })
+    }
+
+    /// By what to judge.
+    pub fn measure(&self) -> Measure {
+        Measure { config: self.config.in_use.clone(), policy: self.policy.in_use.clone() }
     }
 
     /// The controller configuration that is named and not there, for which the built-in default stands in.
     pub fn absent_config(&self) -> Option<&Path> {
-        self.config.as_deref().filter(|_| self.said.0.is_none())
+        self.config.path.as_deref().filter(|_| self.config.said == Some(None))
+    }
+
+    /// Whether there is a policy in use, or one that stands in for it.
+    pub fn has_policy(&self) -> bool {
+        self.policy.said != Some(None)
+    }
+
+    /// Whether the policy in use is what its file says now, or there is none in either.
+    pub fn policy_is_good(&self) -> bool {
+        self.policy.last_error.is_none()
+    }
+
+    /// A number that tells the policies in use apart: 0 where there is none, 1 where every rule is enforced in place of one that cannot be used.
+    pub fn policy_fingerprint(&self) -> u32 {
+        match &self.policy.said {
+            None => 1,
+            Some(None) => 0,
+            Some(Some(text)) => Policy::fingerprint(text),
+        }
     }
 
     /// Whether there is a file to look at.
     pub fn are_named(&self) -> bool {
-        self.config.is_some() || self.policy.is_some()
+        self.config.path.is_some() || self.policy.path.is_some()
     }
 
     /// Looks again.
-    pub fn look(&mut self) -> Look {
-        let read = self.read();
-        if read.as_ref().is_ok_and(|said| *said == self.said) {
+    pub fn look(&mut self) -> Looks {
+        Looks { config: self.config.look(), policy: self.policy.look() }
+    }
+}
+
+/// One file, and what is in use of it.
+#[derive(Clone, Debug)]
+struct Source<T> {
+    path: Option<PathBuf>,
+    read: fn(&Path) -> Result<Option<String>, FileError>,
+    parse: fn(&Path, &str) -> Result<T, FileError>,
+    absent: fn() -> T,
+    /// What it said that is in use, where it is there; nothing at all while it never could be used.
+    said: Option<Option<String>>,
+    in_use: T,
+    last_error: Option<FileError>,
+}
+
+impl<T> Source<T> {
+    fn new(
+        path: Option<PathBuf>,
+        absent: fn() -> T,
+        read: fn(&Path) -> Result<Option<String>, FileError>,
+        parse: fn(&Path, &str) -> Result<T, FileError>,
+    ) -> Self {
+        let said = if path.is_some() { None } else { Some(None) };
+        Self { path, read, parse, absent, said, in_use: absent(), last_error: None }
+    }
+
+    fn look(&mut self) -> Look {
+        let Some(path) = self.path.as_deref() else { return Look::Unchanged };
+        let read = (self.read)(path);
+        if read.as_ref().is_ok_and(|said| self.said.as_ref() == Some(said)) {
             self.last_error = None;
             return Look::Unchanged;
         }
-        match read.and_then(|said| self.understand(&said).map(|measure| (said, measure))) {
-            Ok((said, measure)) => {
-                (self.said, self.last_error) = (said, None);
-                Look::Changed(Box::new(measure))
+        let understood = read.and_then(|said| {
+            let understood = said.as_deref().map_or_else(|| Ok((self.absent)()), |text| (self.parse)(path, text));
+            understood.map(|in_use| (said, in_use))
+        });
+        match understood {
+            Ok((said, in_use)) => {
+                (self.said, self.in_use, self.last_error) = (Some(said), in_use, None);
+                Look::Changed
             }
             Err(error) => {
                 let repeated = self.last_error.as_ref() == Some(&error);
@@ -114,30 +190,46 @@ impl Files {
             }
         }
     }
+}
 
-    fn read(&self) -> Result<(Option<String>, Option<String>), FileError> {
-        let config = match &self.config {
-            None => None,
-            Some(path) => match text(path) {
-                Err(FileError::Unreadable { kind: io::ErrorKind::NotFound, .. }) if directory_of(path).is_dir() => None,
-                read => Some(read?),
-            },
-        };
-        let policy = self.policy.as_deref().map(text).transpose()?;
-        Ok((config, policy))
-    }
+fn parse_config(path: &Path, text: &str) -> Result<ControllerConfig, FileError> {
+    ControllerConfig::parse(text).map_err(|error| FileError::Config { path: path.to_owned(), error })
+}
 
-    fn understand(&self, (config, policy): &(Option<String>, Option<String>)) -> Result<Measure, FileError> {
-        let config = match (config, &self.config) {
-            (Some(text), Some(path)) => ControllerConfig::parse(text).map_err(|error| FileError::Config { path: path.clone(), error })?,
-            _ => ControllerConfig::built_in(),
-        };
-        let policy = match (policy, &self.policy) {
-            (Some(text), Some(path)) => Policy::parse(text).map_err(|error| FileError::Policy { path: path.clone(), error })?,
-            _ => Policy::default(),
-        };
-        Ok(Measure { config, policy })
+fn parse_policy(path: &Path, text: &str) -> Result<Policy, FileError> {
+    Policy::parse(text).map_err(|error| FileError::Policy { path: path.to_owned(), error })
+}
+
+/// What a file says; nothing where only its directory is there.
+fn unless_absent(path: &Path) -> Result<Option<String>, FileError> {
+    match text(path) {
+        Err(FileError::Unreadable { kind: io::ErrorKind::NotFound, .. }) if directory_of(path).is_dir() => Ok(None),
+        read => read.map(Some),
     }
+}
+
+/// The same for a policy, which nobody should lose by accident: a key of another name is a mistake, and a link that leads nowhere is what kubelet leaves for
+/// a moment while it changes a mount.
+fn unless_no_policy(path: &Path) -> Result<Option<String>, FileError> {
+    let read = unless_absent(path)?;
+    if read.is_none() {
+        let failed = |error: io::Error| FileError::Unreadable { path: path.to_owned(), kind: error.kind() };
+        for entry in directory_of(path).read_dir().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if Some(name.as_os_str()) == path.file_name() {
+                return Err(failed(io::ErrorKind::NotFound.into()));
+            }
+            // kubelet's own links and folders begin with two dots.
+            if !name.as_encoded_bytes().starts_with(b".") {
+                return Err(FileError::Misnamed(path.to_owned()));
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn name_of(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -155,66 +247,4 @@ fn text(path: &Path) -> Result<String, FileError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    const CONFIG: &str =
-        "isbsvc:\n  jetstream:\n    versions:\n      - { version: 9.9.9, natsImage: \"nats:9.9.9\", startCommand: /nats-server }\n";
-
-    fn versions(measure: &Measure) -> Vec<&str> {
-        measure.config.jetstream.versions.iter().map(|entry| entry.version.as_str()).collect()
-    }
-
-    #[test]
-    fn a_config_map_that_comes_later_is_taken_up_and_a_bad_one_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("controller-config.yaml");
-        let (mut files, measure) = Files::open(Some(path.clone()), None).unwrap();
-        assert_eq!(files.absent_config(), Some(path.as_path()));
-        assert_eq!(measure.config, ControllerConfig::built_in());
-        assert!(matches!(files.look(), Look::Unchanged));
-
-        fs::write(&path, CONFIG).unwrap();
-        let Look::Changed(measure) = files.look() else { panic!("not taken up") };
-        assert_eq!(versions(&measure), ["9.9.9"]);
-        assert!(matches!(files.look(), Look::Unchanged) && files.absent_config().is_none());
-
-        fs::write(&path, "isbsvc: [").unwrap();
-        assert!(matches!(files.look(), Look::Failed { repeated: false, .. }));
-        assert!(matches!(files.look(), Look::Failed { repeated: true, .. }));
-        fs::write(&path, CONFIG).unwrap();
-        assert!(matches!(files.look(), Look::Unchanged), "what held before still does");
-    }
-
-    #[test]
-    fn wrong_files_are_named_in_one_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str, content: &[u8]| {
-            let path = directory.path().join(name);
-            fs::write(&path, content).unwrap();
-            Some(path)
-        };
-        let cases = [
-            (Some(directory.path().join("no/such/file")), None, "cannot be read"),
-            (Some(directory.path().to_owned()), None, "cannot be read"),
-            (None, Some(directory.path().join("policy.yaml")), "cannot be read"),
-            (file("broken.yaml", b"a: ["), None, "broken.yaml: "),
-            (file("binary.yaml", &[0xff, 0xfe]), None, "is not UTF-8 text"),
-            (file("large.yaml", &vec![b' '; 1024 * 1024 + 1]), None, "larger than 1 MiB"),
-            (None, file("policy-broken.yaml", b"rules: { no-such-rule: warn }"), "policy-broken.yaml: "),
-        ];
-        for (config, policy, words) in cases {
-            let error = Files::open(config, policy).unwrap_err().to_string();
-            assert!(error.contains(words) && !error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn without_files_the_built_in_default_holds() {
-        let (files, measure) = Files::open(None, None).unwrap();
-        assert!(!files.are_named());
-        assert_eq!(measure.config, ControllerConfig::built_in());
-    }
-}
+mod tests;

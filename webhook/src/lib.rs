@@ -16,7 +16,7 @@ mod webhook;
 
 pub use admin::router as admin_router;
 pub use arguments::{Arguments, Ended, LogFormat};
-pub use configuration::{FileError, Files, Look};
+pub use configuration::{FileError, Files, Look, Looks};
 pub use metrics::{Metrics, Outcome};
 pub use router::router;
 pub use server::{run, serve};

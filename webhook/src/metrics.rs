@@ -50,6 +50,25 @@ impl Outcome {
     }
 }
 
+/// A file that says how to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConfigFile {
+    /// The controller configuration.
+    ControllerConfig,
+    /// The policy.
+    Policy,
+}
+
+impl ConfigFile {
+    /// One word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ControllerConfig => "controller_config",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// Writes the words of a type as the values of its label.
 macro_rules! words_as_label {
     ($($type:ty),*) => {
@@ -60,7 +79,12 @@ macro_rules! words_as_label {
         })*
     };
 }
-words_as_label!(Question, Operation, Outcome);
+words_as_label!(Question, Operation, Outcome, ConfigFile);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabels {
+    file: ConfigFile,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -87,8 +111,9 @@ pub struct Metrics {
     certificate_expiry: Gauge<f64, AtomicU64>,
     /// Looks at the certificate files that found nothing to serve.
     pub certificate_failures: Counter,
-    /// Looks at the files of configuration that found nothing to use.
-    pub config_failures: Counter,
+    config_failures: Family<FileLabels, Counter>,
+    policy_good: Gauge,
+    policy_fingerprint: Gauge,
 }
 
 impl Default for Metrics {
@@ -104,7 +129,9 @@ impl Metrics {
         let requests = Family::default();
         let duration = Family::<QuestionLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (panics, connections_failed) = (Counter::default(), Counter::default());
-        let (certificate_expiry, certificate_failures, config_failures) = (Gauge::default(), Counter::default(), Counter::default());
+        let (certificate_expiry, certificate_failures) = (Gauge::default(), Counter::default());
+        let config_failures = Family::<FileLabels, Counter>::default();
+        let (policy_good, policy_fingerprint) = (Gauge::default(), Gauge::default());
         ours.register("requests", "Admission requests by path, operation and outcome", requests.clone());
         ours.register_with_unit("request_duration", "Time from the head of a request to its answer", Unit::Seconds, duration.clone());
         ours.register("panics", "Requests that ended in a panic", panics.clone());
@@ -121,7 +148,32 @@ impl Metrics {
             certificate_failures.clone(),
         );
         ours.register("config_reload_failures", "Looks at the files of configuration that found nothing to use", config_failures.clone());
-        Self { registry, requests, duration, panics, connections_failed, certificate_expiry, certificate_failures, config_failures }
+        for file in [ConfigFile::ControllerConfig, ConfigFile::Policy] {
+            // From the start, so that the first failure is an increase.
+            drop(config_failures.get_or_create(&FileLabels { file }));
+        }
+        ours.register(
+            "policy_good",
+            "1 where the policy as it stands now is in force, or there is none; 0 where it cannot be used, and the last good one holds or every rule is enforced",
+            policy_good.clone(),
+        );
+        ours.register(
+            "policy_fingerprint",
+            "First 32 bits of the SHA-256 of the policy in force; 0 where there is none, 1 where every rule is enforced in its place",
+            policy_fingerprint.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            duration,
+            panics,
+            connections_failed,
+            certificate_expiry,
+            certificate_failures,
+            config_failures,
+            policy_good,
+            policy_fingerprint,
+        }
     }
 
     /// Counts a request; where its operation could not be read, it counts as another one.
@@ -134,6 +186,17 @@ impl Metrics {
     /// Notes until when the certificate is valid that is served from now on.
     pub fn certificate_until(&self, end: Timestamp) {
         self.certificate_expiry.set(end.as_duration().as_secs_f64());
+    }
+
+    /// Counts a look at a file of configuration that found nothing to use.
+    pub fn config_failure(&self, file: ConfigFile) {
+        self.config_failures.get_or_create(&FileLabels { file }).inc();
+    }
+
+    /// Notes by what policy is judged from now on.
+    pub fn policy(&self, good: bool, fingerprint: u32) {
+        self.policy_good.set(i64::from(good));
+        self.policy_fingerprint.set(i64::from(fingerprint));
     }
 
     /// All of it, as `OpenMetrics` text.

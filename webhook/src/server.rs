@@ -17,20 +17,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::connection::Guarded;
+use crate::metrics::ConfigFile;
 use crate::{Arguments, Bounds, Files, Look, Metrics, Webhook, admin_router, logging, router};
 
 /// Runs the webhook until a signal ends it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(arguments.log_format);
-    let (files, measure) = Files::open(arguments.controller_config, arguments.policy)?;
+    let files = Files::open(arguments.controller_config, arguments.policy)?;
     let certificate = Arc::new(CertificateReloader::new(&arguments.tls_cert, &arguments.tls_key));
-    let webhook = Arc::new(Webhook::new(Bounds::default(), measure, Metrics::default(), Arc::clone(&certificate)));
+    let webhook = Arc::new(Webhook::new(Bounds::default(), files.measure(), Metrics::default(), Arc::clone(&certificate)));
     // All that can be a mistake of the command line comes before the first line of log.
     let listener = bind(arguments.listen)?;
     let admin = arguments.admin_listen.map(bind).transpose()?;
     first_look(&webhook, &[&arguments.tls_cert, &arguments.tls_key])?;
     if let Some(path) = files.absent_config() {
         tracing::warn!(path = %path.display(), "the controller configuration is not there yet; the built-in default holds until it comes");
+    }
+    note_policy(&webhook, &files);
+    if let Some(error) = files.measure().policy.stands_in() {
+        tracing::error!(error, "the policy cannot be used; until it is mended or taken away, every rule is enforced");
     }
     let (address, admin_address) = (listener.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), ready = certificate.facts().is_some(), "listening");
@@ -94,29 +99,40 @@ async fn look_again(webhook: Arc<Webhook>, mut files: Files) {
     loop {
         timer.tick().await;
         // A mount can hang; the threads that serve must not hang with it.
-        let Ok((again, look)) = tokio::task::spawn_blocking(move || {
-            let look = files.look();
-            (files, look)
+        let Ok((again, looks)) = tokio::task::spawn_blocking(move || {
+            let looks = files.look();
+            (files, looks)
         })
         .await
         else {
             return;
         };
         files = again;
-        match look {
-            Look::Unchanged => {}
-            Look::Changed(measure) => {
-                webhook.set_measure(*measure);
-                tracing::info!("configuration read again; it holds from now on");
-            }
-            Look::Failed { error, repeated } => {
-                webhook.metrics.config_failures.inc();
-                if !repeated {
-                    tracing::warn!(%error, "configuration cannot be used; the last good one still holds");
+        if [&looks.config, &looks.policy].contains(&&Look::Changed) {
+            webhook.set_measure(files.measure());
+        }
+        note_policy(&webhook, &files);
+        for (file, look) in [(ConfigFile::ControllerConfig, looks.config), (ConfigFile::Policy, looks.policy)] {
+            match look {
+                Look::Unchanged => {}
+                Look::Changed if file == ConfigFile::Policy && !files.has_policy() => {
+                    tracing::warn!("the policy was taken away; every rule has its own level from now on");
+                }
+                Look::Changed => tracing::info!(file = file.word(), "configuration read again; it holds from now on"),
+                Look::Failed { error, repeated } => {
+                    webhook.metrics.config_failure(file);
+                    if !repeated {
+                        tracing::warn!(%error, file = file.word(), "configuration cannot be used; the last good one still holds");
+                    }
                 }
             }
         }
     }
+}
+
+/// Shows by what policy the replica judges.
+fn note_policy(webhook: &Webhook, files: &Files) {
+    webhook.metrics.policy(files.policy_is_good(), files.policy_fingerprint());
 }
 
 /// A word to end: how long to go on accepting before that. The second word ends at once.

@@ -88,7 +88,8 @@ impl Webhook {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Why no request should be sent here now; nothing where all is well. The configuration is read before there is a `Webhook` at all.
+    /// Why no request should be sent here now; nothing where all is well. The configuration is read before there is a `Webhook` at all,
+    /// and a policy that cannot be used is no reason: who sends a change should hear from us why it is refused.
     pub fn not_ready(&self, now: Timestamp) -> Option<&'static str> {
         if self.is_draining() {
             return Some("draining");

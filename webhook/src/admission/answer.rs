@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use isbsvc::api::names::{GROUP, KIND as OBJECT_KIND};
 use isbsvc::limits;
-use isbsvc::rules::{Finding, Level};
+use isbsvc::rules::{self, Finding, Level};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -110,6 +111,20 @@ impl Answer {
             }
         }
         self.noted("warned-by", findings)
+    }
+
+    /// Says so where a rule refuses only because the policy cannot be used: nobody else could tell what to do about it.
+    pub(super) fn explained(mut self, stands_in: Option<&str>) -> Self {
+        let raised = |name: &str| rules::find(name).is_some_and(|rule| rule.level < Level::Deny);
+        let concerned = self.denied_by().split(',').any(raised);
+        if let (Some(because), Some(status), true) = (stands_in, &mut self.status, concerned) {
+            let because = text::one_line(because, limits::FINDING);
+            let _ = write!(
+                status.message,
+                "\nEvery rule is enforced as long as the policy cannot be used: {because}; ask whoever looks after the ConfigMap isbsvc-policy to mend it"
+            );
+        }
+        self
     }
 
     /// Names the rules for the audit log. A key holds no slash: the API server puts the webhook's name before it.

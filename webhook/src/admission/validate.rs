@@ -34,7 +34,7 @@ pub(super) fn answer(request: Request, measure: &Measure) -> Answer {
     let (old, mut findings) = request.old_object.map_or_else(|| (None, Vec::new()), |old| read_old(prepared(old), &object));
     findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &measure.policy.levels(None)));
 
-    Answer::judged(new.name(), &findings)
+    Answer::judged(new.name(), &findings).explained(measure.policy.stands_in())
 }
 
 /// The object with its defaults, and without what no rule asks for.
