@@ -1,4 +1,4 @@
-//! The long-running controller: watches, queue, leader lease, metrics, events, the webhook's certificate.
+//! The long-running controller: watches, queue, leader lease, metrics, events, the webhook's certificate and a look at its policy.
 //!
 //! What is to be done for a service is [`crate::plan`]'s business; here it is asked at the right moments and carried out by the one that may.
 
@@ -10,6 +10,7 @@ mod endpoints;
 mod events;
 mod logging;
 mod metrics;
+mod policy;
 mod queue;
 mod reconcile;
 mod shutdown;
@@ -59,7 +60,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     endpoints::spawn(health_listener, endpoints::health(ready.clone()));
     tokio::spawn(source.follow(Arc::clone(&metrics)));
 
-    let events = Events::new(client.clone(), identity.clone(), Arc::clone(&metrics));
+    let events = Arc::new(Events::new(client.clone(), identity.clone(), Arc::clone(&metrics)));
     let instance = arguments.instance.clone().unwrap_or_else(|| config.borrow().instance.clone());
     let mut watched = None;
     if arguments.certificates_only {
@@ -94,6 +95,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         service: arguments.webhook_service.clone(),
         configurations: arguments.webhook_configurations,
     };
+    let policy = policy::keep(client.clone(), webhook.namespace.clone(), &events, Arc::clone(&metrics), stop.clone());
     let certificate = webhook::keep(client.clone(), webhook, Arc::clone(&metrics), stop.clone());
     let services = async {
         let Some((stores, definition, mut tasks)) = watched else { return Ok(()) };
@@ -105,7 +107,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             config,
             instance,
             reach,
-            events,
+            events: Arc::clone(&events),
             metrics: Arc::clone(&metrics),
             memory: Mutex::new(HashMap::new()),
         };
@@ -114,7 +116,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             _ = tasks.join_next() => Err(anyhow::anyhow!("a watch ended, which it never should")),
         }
     };
-    let work = async { tokio::try_join!(certificate, services).map(|_| ()) };
+    let work = async { tokio::try_join!(certificate, policy, services).map(|_| ()) };
     Box::pin(lead(held, &metrics, work)).await
 }
 

@@ -28,10 +28,10 @@ pub struct Arguments {
     /// Namespace of the Lease
     #[arg(long, value_name = "NAMESPACE", default_value = "numaflow-system")]
     pub lease_namespace: String,
-    /// Keep the webhook's certificate and nothing else: for those who keep Numaflow's own controller
+    /// Keep the webhook's certificate, tell whether its policy can be used, and nothing else: for those who keep Numaflow's own controller
     #[arg(long)]
     pub certificates_only: bool,
-    /// Namespace of the webhook
+    /// Namespace of the webhook and of its policy
     #[arg(long, value_name = "NAMESPACE", default_value = "numaflow-system")]
     pub webhook_namespace: String,
     /// Service of the webhook

@@ -178,7 +178,7 @@ pub fn of_write(action: &Action, carried: &Carried) -> Option<Event> {
 const FIELDS_SHOWN: usize = 5;
 
 /// At most so many bytes, and whole characters.
-fn cut(text: &str, most: usize) -> &str {
+pub(super) fn cut(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }

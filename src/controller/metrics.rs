@@ -103,6 +103,7 @@ pub struct Metrics {
     restart_needed: Gauge,
     redis_in_definition: Family<Unlabelled, Gauge>,
     certificate_end: Seconds,
+    policy_good: Family<Unlabelled, Gauge>,
 }
 
 impl Default for Metrics {
@@ -133,6 +134,7 @@ impl Default for Metrics {
             restart_needed: Gauge::default(),
             redis_in_definition: Family::default(),
             certificate_end: Seconds::default(),
+            policy_good: Family::default(),
         };
         metrics.register();
         metrics
@@ -179,6 +181,11 @@ impl Metrics {
             "webhook_certificate_end_seconds",
             "When the webhook's certificate ends, seconds since 1970; 0 where none is kept",
             self.certificate_end.clone(),
+        );
+        ours.register(
+            "policy_good",
+            "1 where the policy can be used, or there is none, else 0; absent where it was not looked at",
+            self.policy_good.clone(),
         );
     }
 
@@ -269,6 +276,11 @@ impl Metrics {
     /// When the webhook's certificate ends.
     pub fn certificate_end(&self, end: jiff::Timestamp) {
         self.certificate_end.set(end.as_duration().as_secs_f64());
+    }
+
+    /// Whether the policy can be used, or there is none.
+    pub fn policy(&self, good: bool) {
+        self.policy_good.get_or_create(&[]).set(i64::from(good));
     }
 
     /// All of it, in the text form of `OpenMetrics`.

@@ -48,7 +48,7 @@ pub struct Reconciler {
     /// The way to the servers.
     pub reach: Reach,
     /// Tells people.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What is remembered of each service from look to look; nothing that could not be found again.

@@ -135,6 +135,11 @@ struct FileRequirement {
 }
 
 impl Policy {
+    /// The `ConfigMap` that holds it, in the webhook's namespace.
+    pub const CONFIG_MAP: &'static str = "isbsvc-policy";
+    /// Its key there.
+    pub const KEY: &'static str = "policy.yaml";
+
     /// Reads a policy:
     ///
     /// ```yaml

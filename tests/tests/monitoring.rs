@@ -175,6 +175,38 @@ fn cases_of_trouble() -> Vec<Value> {
             90,
             Some(json!({ "severity": "critical", "pod": "w" })),
         ),
+        of(
+            &[("isbsvc_controller_policy_good{pod=\"a\"}", "1x30"), ("isbsvc_webhook_policy_good{pod=\"w\"}", "1x30")],
+            "IsbsvcPolicyBad",
+            20,
+            None,
+        ),
+        of(
+            &[("isbsvc_controller_policy_good{pod=\"a\"}", "0x30"), ("isbsvc_webhook_policy_good{pod=\"w\"}", "1x30")],
+            "IsbsvcPolicyBad",
+            20,
+            Some(json!({ "severity": "warning", "pod": "a" })),
+        ),
+        // Where no controller of ours leads.
+        of(
+            &[("isbsvc_webhook_policy_good{pod=\"w\"}", "1x5 0x30")],
+            "IsbsvcPolicyBad",
+            20,
+            Some(json!({ "severity": "warning", "pod": "w" })),
+        ),
+        // A change reaches one replica a little before the other.
+        of(
+            &[("isbsvc_webhook_policy_fingerprint{pod=\"v\"}", "5x5 7x30"), ("isbsvc_webhook_policy_fingerprint{pod=\"w\"}", "5x7 7x30")],
+            "IsbsvcPolicyDiffers",
+            25,
+            None,
+        ),
+        of(
+            &[("isbsvc_webhook_policy_fingerprint{pod=\"v\"}", "7x40"), ("isbsvc_webhook_policy_fingerprint{pod=\"w\"}", "1x40")],
+            "IsbsvcPolicyDiffers",
+            25,
+            Some(json!({ "severity": "warning" })),
+        ),
         of(&[("isbsvc_service_store_used_ratio{}", "0.5+0.02x30")], "IsbsvcStoreFull", 18, None),
         of(&[("isbsvc_service_store_used_ratio{}", "0.5+0.02x30")], "IsbsvcStoreFull", 25, service("critical")),
     ]

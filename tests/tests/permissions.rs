@@ -63,7 +63,9 @@ const USED: &[Use] = &[
     ("pods", &["list", "watch"], SERVICES, "src/controller/watches.rs", "children(\"pods\""),
     ("persistentvolumeclaims", &["list", "watch"], SERVICES, "src/controller/watches.rs", "children(\"persistentvolumeclaims\""),
     ("persistentvolumeclaims", &["delete"], SERVICES, "src/plan/deletion.rs", "delete(ChildKind::PersistentVolumeClaim"),
-    ("events.k8s.io/events", &["create", "patch"], SERVICES, "src/controller/events.rs", "Patch::Merge(&series)"),
+    // The policy; elsewhere it comes with all of the namespace.
+    ("configmaps[isbsvc-policy]", &["list", "watch"], &[Guard], "src/controller/policy.rs", "follow(\"configmaps\""),
+    ("events.k8s.io/events", &["create", "patch"], EVERY, "src/controller/events.rs", "Patch::Merge(&series)"),
     ("coordination.k8s.io/leases", &["create"], EVERY, "src/apply/lease.rs", "self.api.create("),
     ("coordination.k8s.io/leases[isbsvc-controller-lock]", &["get", "update"], EVERY, "src/apply/lease.rs", "self.api.replace("),
     ("secrets", &["create"], &[Guard], "src/controller/webhook/certificate.rs", "api.create("),

@@ -110,12 +110,12 @@ impl Files {
 
     /// The controller configuration that is named and not there, for which the built-in default stands in.
     pub fn absent_config(&self) -> Option<&Path> {
-        self.config.path.as_deref().filter(|_| self.config.said == Some(None))
+        self.config.path.as_deref().filter(|_| self.config.said == Said::Absent)
     }
 
     /// Whether there is a policy in use, or one that stands in for it.
     pub fn has_policy(&self) -> bool {
-        self.policy.said != Some(None)
+        self.policy.said != Said::Absent
     }
 
     /// Whether the policy in use is what its file says now, or there is none in either.
@@ -126,9 +126,9 @@ impl Files {
     /// A number that tells the policies in use apart: 0 where there is none, 1 where every rule is enforced in place of one that cannot be used.
     pub fn policy_fingerprint(&self) -> u32 {
         match &self.policy.said {
-            None => 1,
-            Some(None) => 0,
-            Some(Some(text)) => Policy::fingerprint(text),
+            Said::Nothing => 1,
+            Said::Absent => 0,
+            Said::Text(text) => Policy::fingerprint(text),
         }
     }
 
@@ -143,15 +143,25 @@ impl Files {
     }
 }
 
+/// What a file said that is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    /// Nothing yet that could be used.
+    Nothing,
+    /// That it is not there.
+    Absent,
+    /// A text.
+    Text(String),
+}
+
 /// One file, and what is in use of it.
 #[derive(Clone, Debug)]
 struct Source<T> {
     path: Option<PathBuf>,
-    read: fn(&Path) -> Result<Option<String>, FileError>,
+    read: fn(&Path) -> Result<Said, FileError>,
     parse: fn(&Path, &str) -> Result<T, FileError>,
     absent: fn() -> T,
-    /// What it said that is in use, where it is there; nothing at all while it never could be used.
-    said: Option<Option<String>>,
+    said: Said,
     in_use: T,
     last_error: Option<FileError>,
 }
@@ -160,27 +170,30 @@ impl<T> Source<T> {
     fn new(
         path: Option<PathBuf>,
         absent: fn() -> T,
-        read: fn(&Path) -> Result<Option<String>, FileError>,
+        read: fn(&Path) -> Result<Said, FileError>,
         parse: fn(&Path, &str) -> Result<T, FileError>,
     ) -> Self {
-        let said = if path.is_some() { None } else { Some(None) };
+        let said = if path.is_some() { Said::Nothing } else { Said::Absent };
         Self { path, read, parse, absent, said, in_use: absent(), last_error: None }
     }
 
     fn look(&mut self) -> Look {
         let Some(path) = self.path.as_deref() else { return Look::Unchanged };
         let read = (self.read)(path);
-        if read.as_ref().is_ok_and(|said| self.said.as_ref() == Some(said)) {
+        if read.as_ref().is_ok_and(|said| *said == self.said) {
             self.last_error = None;
             return Look::Unchanged;
         }
         let understood = read.and_then(|said| {
-            let understood = said.as_deref().map_or_else(|| Ok((self.absent)()), |text| (self.parse)(path, text));
-            understood.map(|in_use| (said, in_use))
+            let in_use = match &said {
+                Said::Text(text) => (self.parse)(path, text)?,
+                Said::Nothing | Said::Absent => (self.absent)(),
+            };
+            Ok((said, in_use))
         });
         match understood {
             Ok((said, in_use)) => {
-                (self.said, self.in_use, self.last_error) = (Some(said), in_use, None);
+                (self.said, self.in_use, self.last_error) = (said, in_use, None);
                 Look::Changed
             }
             Err(error) => {
@@ -201,18 +214,18 @@ fn parse_policy(path: &Path, text: &str) -> Result<Policy, FileError> {
 }
 
 /// What a file says; nothing where only its directory is there.
-fn unless_absent(path: &Path) -> Result<Option<String>, FileError> {
+fn unless_absent(path: &Path) -> Result<Said, FileError> {
     match text(path) {
-        Err(FileError::Unreadable { kind: io::ErrorKind::NotFound, .. }) if directory_of(path).is_dir() => Ok(None),
-        read => read.map(Some),
+        Err(FileError::Unreadable { kind: io::ErrorKind::NotFound, .. }) if directory_of(path).is_dir() => Ok(Said::Absent),
+        read => read.map(Said::Text),
     }
 }
 
 /// The same for a policy, which nobody should lose by accident: a key of another name is a mistake, and a link that leads nowhere is what kubelet leaves for
 /// a moment while it changes a mount.
-fn unless_no_policy(path: &Path) -> Result<Option<String>, FileError> {
+fn unless_no_policy(path: &Path) -> Result<Said, FileError> {
     let read = unless_absent(path)?;
-    if read.is_none() {
+    if read == Said::Absent {
         let failed = |error: io::Error| FileError::Unreadable { path: path.to_owned(), kind: error.kind() };
         for entry in directory_of(path).read_dir().map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use isbsvc::api::names;
 use isbsvc::limits;
+use isbsvc::rules::Policy;
 use isbsvc_certs::rotation::key;
 use serde_json::{Value, json};
 
@@ -52,6 +53,19 @@ fn a_pod_has_time_for_its_goodbye_and_never_sees_the_key_of_the_authority() {
     assert_eq!(keys, [key::LEAF, key::LEAF_KEY]);
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
     assert!(mounts.iter().all(|mount| mount.get("subPath").is_none()), "kubelet would never update it");
+}
+
+/// The `ConfigMap` may come later, and what it holds under another name is seen to be there.
+#[test]
+fn the_policy_is_mounted_whole_and_read_where_it_is_mounted() {
+    let deployment = yaml(DEPLOYMENT);
+    let pod = &deployment["spec"]["template"]["spec"];
+    let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "policy").unwrap();
+    assert_eq!(volume["configMap"], json!({ "name": Policy::CONFIG_MAP, "optional": true }));
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let mount = mounts.iter().find(|mount| mount["name"] == "policy").unwrap();
+    let argument = format!("--policy={}/{}", mount["mountPath"].as_str().unwrap(), Policy::KEY);
+    assert!(pod["containers"][0]["args"].as_array().unwrap().contains(&json!(argument)), "{argument}");
 }
 
 /// Numaflow lives in the namespace too: installing must not change it, and `kubectl delete -k` must not take it away.

@@ -128,6 +128,7 @@ fn all_told() -> String {
     metrics.renewed(true);
     metrics.configured(true);
     metrics.definition(Some(true));
+    metrics.policy(true);
     metrics.text()
 }
 

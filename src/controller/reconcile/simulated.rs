@@ -75,7 +75,7 @@ impl Namespace {
         };
         let metrics = Arc::new(Metrics::default());
         let reconciler = Reconciler {
-            events: Events::new(client.clone(), "host_1".to_owned(), Arc::clone(&metrics)),
+            events: Arc::new(Events::new(client.clone(), "host_1".to_owned(), Arc::clone(&metrics))),
             client,
             permit: Permit::alone(),
             stores,

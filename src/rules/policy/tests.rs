@@ -97,9 +97,9 @@ fn the_strictest_section_that_matches_holds_instead_of_what_is_said_for_everywhe
 rules: { version-floating: enforce }
 namespaces:
   - selector: { matchLabels: { stage: test } }
-rules: { version-floating: off, replicas-even: audit }
+    rules: { version-floating: off, replicas-even: audit }
   - selector: { matchExpressions: [{ key: team, operator: In, values: [a, b] }] }
-rules: { version-floating: warn, replicas-even: enforce }
+    rules: { version-floating: warn, replicas-even: enforce }
 ";
     for (namespace, floating, even) in [
         ("", Some(Level::Deny), Some(Level::Warn)),
@@ -115,9 +115,9 @@ rules: { version-floating: warn, replicas-even: enforce }
 
 #[test]
 fn of_a_namespace_whose_labels_are_not_known_the_strictest_of_all_holds() {
+    const MILD: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n";
     const TEXT: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n  - selector: { matchLabels: { c: d } }\n    profile: production\n";
     assert_eq!(level(TEXT, "no-persistence", None), Some(Level::Deny));
     assert_eq!(level(TEXT, "version-floating", None), Some(Level::Deny));
-    const MILD: &str = "namespaces:\n  - selector: { matchLabels: { a: b } }\n    rules: { version-floating: off }\n";
     assert_eq!(level(MILD, "version-floating", None), Some(Level::Warn), "it may be another namespace, where the rule has its own level");
 }

@@ -30,8 +30,12 @@ fn review(request: &Value) -> Vec<u8> {
 
 /// What is sent back, after a look at what holds for every reply.
 fn ask(question: Question, request: &Value) -> Value {
+    ask_by(&measure(), question, request)
+}
+
+fn ask_by(measure: &Measure, question: Question, request: &Value) -> Value {
     let request = Request::read(&review(request)).unwrap();
-    let review = answer(question, request, &measure()).into_review("u-1");
+    let review = answer(question, request, measure).into_review("u-1");
     assert_eq!((&review["apiVersion"], &review["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
     let response = &review["response"];
     assert_eq!(response["uid"], "u-1");
@@ -147,6 +151,28 @@ fn every_refusal_is_told_on_a_line_of_its_own() {
     for rule in ["encryption-toggle", "tls-toggle"] {
         assert_eq!(lines.iter().filter(|line| line.ends_with(&format!("({rule})"))).count(), 1, "{message}");
     }
+}
+
+/// Whoever is refused only because nobody can read the policy hears that, and what to do; nobody else does.
+#[test]
+fn a_refusal_in_place_of_a_policy_that_cannot_be_used_says_so() {
+    let measure = Measure { policy: Policy::strictest("policy.yaml: line 3\ncolumn 1"), ..measure() };
+    let ask = |spec: &str| ask_by(&measure, Question::Validate, &request("CREATE", &service(spec), &Value::Null));
+    let response = ask("jetstream: { version: latest }");
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.contains("(version-floating)"), "{message}");
+    let last = message.lines().next_back().unwrap();
+    assert!(last.contains("policy.yaml: line 3 column 1; ask whoever") && last.contains("isbsvc-policy"), "{message}");
+
+    let response = ask("{}");
+    assert!(!response["status"]["message"].as_str().unwrap().contains("isbsvc-policy"), "its own level refuses: {response}");
+    let whole = "jetstream: { version: 2.12.7, persistence: {}, containerTemplate: { resources: { requests: { cpu: 1, memory: 1Gi }, limits: { memory: 1Gi } } } }";
+    assert_eq!(ask(whole)["allowed"], json!(true), "what breaks no rule goes on");
+    // What was there before refuses no update, also of finalizers.
+    let old = service("jetstream: { version: latest }");
+    let mut new = old.clone();
+    new["metadata"]["finalizers"] = json!(["a/b"]);
+    assert_eq!(ask_by(&measure, Question::Validate, &request("UPDATE", &new, &old))["allowed"], json!(true));
 }
 
 #[test]
