@@ -27,6 +27,8 @@ mod numaflow;
 mod one_by_one;
 #[path = "cluster/pipelines.rs"]
 mod pipelines;
+#[path = "cluster/policy.rs"]
+mod policy;
 #[path = "cluster/refused.rs"]
 mod refused;
 #[path = "cluster/rules.rs"]

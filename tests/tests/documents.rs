@@ -5,6 +5,9 @@
 
 use std::path::Path;
 
+use isbsvc::rules::Policy;
+use serde_json::{Value, json};
+
 #[test]
 fn every_test_that_a_document_names_exists() {
     for document in ["docs/defects.md", "docs/manual-coverage.md"] {
@@ -45,6 +48,22 @@ fn every_defect_has_a_test() {
         if kind.contains("state") {
             assert!(shown.contains(&format!(": defect_{number:02}_")), "{number} is a state, and no test of its name is listed: {shown}");
         }
+    }
+}
+
+/// The sample, and what the document shows, are policies that the webhook takes, where it looks for them.
+#[test]
+fn every_policy_that_is_shown_can_be_used() {
+    let document = read("docs/policy.md");
+    let shown = document.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown: Vec<_> = shown.map(str::to_owned).chain([read("manifests/samples/policy.yaml")]).collect();
+    assert!(shown.len() > 1);
+    for text in shown {
+        let map: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!((&map["kind"], &map["metadata"]["name"]), (&json!("ConfigMap"), &json!(Policy::CONFIG_MAP)));
+        assert_eq!(map["metadata"]["namespace"], "numaflow-system");
+        let policy = Policy::parse(map["data"][Policy::KEY].as_str().unwrap_or_default()).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(policy.selects_namespaces());
     }
 }
 
