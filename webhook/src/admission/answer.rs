@@ -119,10 +119,14 @@ impl Answer {
         let concerned = self.denied_by().split(',').any(raised);
         if let (Some(because), Some(status), true) = (stands_in, &mut self.status, concerned) {
             let because = text::one_line(because, limits::FINDING);
-            let _ = write!(
-                status.message,
-                "\nEvery rule is enforced as long as the policy cannot be used: {because}; ask whoever looks after the ConfigMap isbsvc-policy to mend it"
+            let message = format!(
+                "it cannot be used, so every rule is enforced: {because}; ask whoever looks after the ConfigMap isbsvc-policy to mend it"
             );
+            let _ = write!(status.message, "\npolicy: {message}");
+            // Where there are causes, kubectl shows them and no message.
+            if let Some(details) = &mut status.details {
+                details.causes.push(Cause { reason: "FieldValueInvalid", message, field: "policy".to_owned() });
+            }
         }
         self
     }

@@ -163,6 +163,8 @@ fn a_refusal_in_place_of_a_policy_that_cannot_be_used_says_so() {
     assert!(message.contains("(version-floating)"), "{message}");
     let last = message.lines().next_back().unwrap();
     assert!(last.contains("policy.yaml: line 3 column 1; ask whoever") && last.contains("isbsvc-policy"), "{message}");
+    let shown_by_kubectl = response["status"]["details"]["causes"].as_array().unwrap().last().unwrap();
+    assert_eq!(last, format!("policy: {}", shown_by_kubectl["message"].as_str().unwrap()));
 
     let response = ask("{}");
     assert!(!response["status"]["message"].as_str().unwrap().contains("isbsvc-policy"), "its own level refuses: {response}");
