@@ -7,26 +7,39 @@ use serde_json::{Value, json};
 
 use crate::api::{DEFAULT_ACCESS_MODE, DEFAULT_REPLICAS, DEFAULT_VOLUME_SIZE};
 
+/// A value that stands for what was left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Default {
+    /// Pointer to the map that the field is in, from the object's root. Where there is no such map, nothing is filled in.
+    pub parent: &'static str,
+    /// The field.
+    pub key: &'static str,
+    /// Its value.
+    pub value: Value,
+}
+
+/// Every default.
+pub fn all() -> Vec<Default> {
+    let default = |parent, key, value| Default { parent, key, value };
+    let of = |service, persistence| {
+        [
+            default(service, "replicas", json!(DEFAULT_REPLICAS)),
+            default(persistence, "accessMode", json!(DEFAULT_ACCESS_MODE)),
+            default(persistence, "volumeSize", json!(DEFAULT_VOLUME_SIZE)),
+        ]
+    };
+    [of("/spec/jetstream", "/spec/jetstream/persistence"), of("/spec/redis/native", "/spec/redis/native/persistence")].concat()
+}
+
 /// What is missing, as pointers from the object's root (`/spec/jetstream/replicas`) and values. Empty for an object that has it all, and for one whose
 /// parts are not maps, which other rules refuse.
 pub fn missing(object: &Value) -> Vec<(String, Value)> {
-    let mut missing = Vec::new();
-    for service in ["/spec/jetstream", "/spec/redis/native"] {
-        let persistence = format!("{service}/persistence");
-        let wanted = [
-            (service, "replicas", json!(DEFAULT_REPLICAS)),
-            (persistence.as_str(), "accessMode", json!(DEFAULT_ACCESS_MODE)),
-            (persistence.as_str(), "volumeSize", json!(DEFAULT_VOLUME_SIZE)),
-        ];
-        for (parent, key, value) in wanted {
-            let Some(Value::Object(fields)) = object.pointer(parent) else { continue };
-            // A null is what the API server stores for "not given" in a nullable field.
-            if fields.get(key).is_none_or(Value::is_null) {
-                missing.push((format!("{parent}/{key}"), value));
-            }
-        }
-    }
-    missing
+    let is_missing = |default: &Default| {
+        let Some(Value::Object(fields)) = object.pointer(default.parent) else { return false };
+        // A null is what the API server stores for "not given" in a nullable field.
+        fields.get(default.key).is_none_or(Value::is_null)
+    };
+    all().into_iter().filter(is_missing).map(|default| (format!("{}/{}", default.parent, default.key), default.value)).collect()
 }
 
 /// Fills in what is missing.

@@ -7,6 +7,11 @@ use std::time::Duration;
 pub const JETSTREAM_NAME: usize = 42;
 /// Longest name of a native Redis service: `isbsvc-<n>-redis-svc-headless` is a DNS label of at most 63, and its `StatefulSet` of at most 52.
 pub const REDIS_NAME: usize = 37;
+/// Longest name of anything that becomes a DNS label, characters.
+pub const DNS_LABEL: usize = 63;
+/// Longest list whose items an admission policy compares with one another: the API server bounds what an expression may cost, and one that costs more
+/// is a refusal.
+pub const POLICY_LIST: usize = 100;
 /// Largest `settings` or `bufferConfig` text, bytes; keeps the cost of CEL and the size of objects down.
 pub const EMBEDDED_TEXT: usize = 64 * 1024;
 /// Smallest volume of a server, bytes: NATS writes a stream in blocks of up to 8 MiB, and needs room for a second one before it deletes the first.

@@ -2,6 +2,7 @@
 //! (law *one-verdict*).
 
 mod buffers;
+pub mod cel;
 mod change;
 mod documentation;
 mod encryption;

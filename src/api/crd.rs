@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::InterStepBufferService;
 use crate::limits;
+use crate::rules::cel;
 
 /// The resource's definition, as it is in `manifests/crd/`.
 ///
@@ -134,34 +135,19 @@ fn bound_by_name(schema: &mut Value) {
     }
 }
 
-/// The rules that hold for everyone, always (DESIGN.md, "Where a rule lives").
+/// The rules that hold for everyone, always (`rules/cel.rs` says which).
 fn add_validations(schema: &mut Value) {
-    let rule = |rule: &str, message: &str| json!({ "rule": rule, "message": message });
-    let native = |of: &str| format!("(has({of}.redis) && has({of}.redis.native))");
-    let external = |of: &str| format!("(has({of}.redis) && has({of}.redis.external))");
-    let count = format!("(has(self.jetstream) ? 1 : 0) + ({} ? 1 : 0) + ({} ? 1 : 0) == 1", native("self"), external("self"));
-    let unchanged = format!(
-        "has(self.jetstream) == has(oldSelf.jetstream) && {} == {} && {} == {}",
-        native("self"),
-        native("oldSelf"),
-        external("self"),
-        external("oldSelf")
-    );
-    if let Some(Value::Object(spec)) = schema.pointer_mut("/properties/spec") {
-        spec.insert(
-            "x-kubernetes-validations".to_owned(),
-            json!([
-                rule(&count, "name exactly one of jetstream, redis.native, redis.external (one-type)"),
-                rule(&unchanged, "the type of a live service cannot change, because its unread messages would stay behind (type-change)"),
-            ]),
-        );
-    }
-    let version =
-        rule("has(self.version) && self.version != ''", "version is required; name one of the controller configuration (version-required)");
-    for service in ["jetstream", "redis/properties/native"] {
-        let pointer = format!("/properties/spec/properties/{service}");
-        if let Some(Value::Object(fields)) = schema.pointer_mut(&pointer) {
-            fields.insert("x-kubernetes-validations".to_owned(), json!([version]));
+    for validation in cel::definition() {
+        for path in validation.fields {
+            let mut pointer = "/properties/spec".to_owned();
+            for part in *path {
+                pointer = format!("{pointer}/properties/{part}");
+            }
+            if let Some(Value::Object(fields)) = schema.pointer_mut(&pointer)
+                && let Value::Array(all) = fields.entry("x-kubernetes-validations").or_insert_with(|| json!([]))
+            {
+                all.push(json!({ "rule": validation.rule, "message": validation.message }));
+            }
         }
     }
 }

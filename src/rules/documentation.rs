@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ALL, About, Example, Level, Levels, Profile, Request, Rule, check};
+use super::{ALL, About, Example, Level, Levels, Profile, Request, Rule, cel, check};
 use crate::api::decode;
 use crate::controller_config::ControllerConfig;
 use crate::defaults;
@@ -30,7 +30,7 @@ pub fn documentation() -> Result<String, String> {
         page.push('\n');
     }
     for rule in ALL {
-        let _ = write!(page, "\n## {}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.advice);
+        let _ = write!(page, "\n## {}\n\n{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.advice, cel::shown(rule));
         for example in rule.examples {
             page.push_str(&shown(rule, example)?);
         }

@@ -30,7 +30,7 @@ fn name_length(asked: &Asked<'_>) -> Vec<Violation> {
         [ServiceType::JetStream] => limits::JETSTREAM_NAME,
         [ServiceType::RedisNative] => limits::REDIS_NAME,
         // Nothing is made for an external Redis, and a service without one type is refused elsewhere.
-        _ => 63,
+        _ => limits::DNS_LABEL,
     };
     let mut found = Vec::new();
     if name.len() > limit {

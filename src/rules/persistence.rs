@@ -77,7 +77,7 @@ pub const PERSISTENCE_CHANGE: Rule = Rule {
     check: unchanged,
 };
 
-const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"];
+pub(super) const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"];
 
 fn persistence<'a>(asked: &Asked<'a>) -> Option<&'a Persistence> {
     asked.new.spec.jetstream.as_ref()?.persistence.as_ref()

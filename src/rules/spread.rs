@@ -25,7 +25,7 @@ pub const NO_SPREAD: Rule = Rule {
 };
 
 /// What tells nodes apart, or groups of nodes.
-const KEYS: [&str; 2] = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"];
+pub(super) const KEYS: [&str; 2] = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"];
 
 fn no_spread(asked: &Asked<'_>) -> Vec<Violation> {
     let Some(jetstream) = &asked.new.spec.jetstream else { return Vec::new() };

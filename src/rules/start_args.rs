@@ -19,7 +19,7 @@ pub const START_ARGS: Rule = Rule {
 
 /// Names without their hyphens, as every release from 2.8 knows them (nats-server `server/opts.go`, `ConfigureOptions`); an argument that a release does
 /// not know ends the server.
-const SWITCHES: [&str; 9] = ["D", "debug", "V", "trace", "VV", "DV", "DVV", "T", "logtime"];
+pub(super) const SWITCHES: [&str; 9] = ["D", "debug", "V", "trace", "VV", "DV", "DVV", "T", "logtime"];
 
 fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
     let arguments = asked.new.spec.jetstream.iter().flat_map(|jetstream| jetstream.start_args.iter().flatten());

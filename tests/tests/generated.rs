@@ -26,3 +26,12 @@ fn the_definition_of_the_resource() {
 fn the_page_of_the_rules() {
     compare("docs/rules.md", &isbsvc::rules::documentation().expect("every example is a service"));
 }
+
+#[test]
+fn the_admission_policies() {
+    for manifest in isbsvc::rules::cel::manifests() {
+        let yaml = serde_saphyr::to_string(&manifest.object).expect("YAML");
+        let first = "Made from src/rules/ and src/defaults.rs by `cargo xtask generate`; do not edit.";
+        compare(&format!("manifests/policy/{}", manifest.path), &format!("# {} {first}\n{yaml}", manifest.says));
+    }
+}

@@ -11,6 +11,6 @@ pub fn write() -> Result<()> {
     if !status.success() {
         bail!("the files were not written; the lines above say why");
     }
-    println!("the definition and docs/rules.md are up to date");
+    println!("the definition, manifests/policy and docs/rules.md are up to date");
     Ok(())
 }
