@@ -4,6 +4,7 @@
 mod change;
 mod manifests;
 mod object;
+mod readable;
 mod variables;
 
 use super::{ALL, Rule};

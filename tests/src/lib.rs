@@ -5,6 +5,7 @@
 
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod corpus;
 pub mod fixtures;
 pub mod numaflow;
 pub mod refused;

@@ -9,6 +9,8 @@ mod adoption;
 mod bad_input;
 #[path = "cluster/controllers.rs"]
 mod controllers;
+#[path = "cluster/corpus.rs"]
+mod corpus;
 #[path = "cluster/deleted.rs"]
 mod deleted;
 #[path = "cluster/drift.rs"]

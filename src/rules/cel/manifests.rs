@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Place, Question, rows, text, variables};
+use super::{Place, Question, readable, rows, text, variables};
 use crate::api::names::{GROUP, PLURAL};
 use crate::defaults;
 use crate::rules::{Level, Rule};
@@ -70,6 +70,11 @@ fn validating(name: &str, level: Level) -> Value {
         own.push((found.clone(), expression(question)));
         validations.push(validation(rule, question, &found, &mut overridden));
     }
+    if level == Level::Deny {
+        let found = "foundUnreadable";
+        own.insert(0, (found.to_owned(), expression(&Question::Object(readable::unreadable()))));
+        validations.insert(0, object_validation(found, readable::NAME, "A field is of another type than it has to be"));
+    }
     let mut all = used(&own, &validations);
     all.extend(own.into_iter().map(|(name, expression)| json!({ "name": name, "expression": expression })));
     let mut spec = Map::new();
@@ -113,25 +118,36 @@ fn expression(question: &Question) -> String {
 
 /// One rule; `overridden` gets CEL for the override that is used, or an empty text.
 fn validation(rule: &Rule, question: &Question, found: &str, overridden: &mut Vec<String>) -> Value {
-    let found = format!("variables.{found}");
-    let name = text(&format!(" ({})", rule.name));
-    let (holds, says) = match question {
-        Question::Object(_) => {
-            (format!("{found}[0].all(one, one in {found}[1])"), format!("{found}[0].filter(one, !(one in {found}[1])).join('; ') + {name}"))
-        }
-        Question::Change { target: None, .. } => (format!("{found}.size() == 0"), format!("{found}.join('; ') + {name}")),
-        Question::Change { target: Some(target), .. } => {
-            let named = format!("{} + {target}", text(&format!("{}=", rule.name)));
-            let used = format!("({named}) in variables.overrides && variables.mayOverride");
-            overridden.push(format!("({found}.size() > 0 && {used} ? {named} : '')"));
-            (format!("{found}.size() == 0 || ({used})"), format!("{found}.join('; ') + {name}"))
-        }
+    let summary = rule.summary.trim_end_matches('.');
+    let target = match question {
+        Question::Object(_) => return object_validation(found, rule.name, summary),
+        Question::Change { target, .. } => target,
     };
+    let found = format!("variables.{found}");
+    let mut holds = format!("{found}.size() == 0");
+    if let Some(target) = target {
+        let named = format!("{} + {target}", text(&format!("{}=", rule.name)));
+        let used = format!("({named}) in variables.overrides && variables.mayOverride");
+        overridden.push(format!("({found}.size() > 0 && {used} ? {named} : '')"));
+        holds = format!("{holds} || ({used})");
+    }
+    asked(&holds, &format!("{found}.join('; ')"), rule.name, summary)
+}
+
+/// What was wrong before and is not touched now refuses nothing.
+fn object_validation(found: &str, name: &str, summary: &str) -> Value {
+    let found = format!("variables.{found}");
+    let says = format!("{found}[0].filter(one, !(one in {found}[1])).join('; ')");
+    asked(&format!("{found}[0].all(one, one in {found}[1])"), &says, name, summary)
+}
+
+/// The name stands at the end of each message, as it does in the webhook's. The plain message is for a value of the user's that has a line break, which
+/// no message may have.
+fn asked(holds: &str, says: &str, name: &str, summary: &str) -> Value {
     json!({
         "expression": holds,
-        "messageExpression": says,
-        // Where a value of the user's has a line break, which no message may have.
-        "message": format!("{} ({})", rule.summary.trim_end_matches('.'), rule.name),
+        "messageExpression": format!("{says} + {}", text(&format!(" ({name})"))),
+        "message": format!("{summary} ({name})"),
         "reason": "Invalid",
     })
 }
@@ -202,8 +218,9 @@ mod tests {
             let manifest = manifests().into_iter().find(|manifest| manifest.path == path).expect("a file");
             let rules: Vec<_> = rows().filter(|(rule, place)| rule.level == level && question(place.clone()).is_some()).collect();
             let validations = manifest.object["spec"]["validations"].as_array().cloned().unwrap_or_default();
-            assert_eq!(validations.len(), rules.len());
-            for (validation, (rule, _)) in validations.iter().zip(rules) {
+            let before = usize::from(level == Level::Deny);
+            assert_eq!(validations.len(), before + rules.len());
+            for (validation, (rule, _)) in validations.iter().skip(before).zip(rules) {
                 let name = format!(" ({})", rule.name);
                 assert!(validation["message"].as_str().is_some_and(|message| message.ends_with(&name)), "{name}");
                 assert!(validation["messageExpression"].as_str().is_some_and(|message| message.ends_with(&format!("{name}'"))), "{name}");
