@@ -64,11 +64,11 @@ fn validating(name: &str, level: Level) -> Value {
     let asked: Vec<_> = rows().filter(|(rule, _)| rule.level == level).filter_map(|(rule, place)| Some((rule, question(place)?))).collect();
     let mut own = Vec::new();
     let mut validations = Vec::new();
-    let mut overridden = Vec::new();
+    let mut overrides = Vec::new();
     for (rule, question) in &asked {
         let found = variable(rule);
         own.push((found.clone(), expression(question)));
-        validations.push(validation(rule, question, &found, &mut overridden));
+        validations.push(validation(rule, question, &found, &mut overrides));
     }
     if level == Level::Deny {
         let found = "foundUnreadable";
@@ -84,10 +84,10 @@ fn validating(name: &str, level: Level) -> Value {
     spec.insert("matchConditions".to_owned(), conditions());
     spec.insert("variables".to_owned(), Value::Array(all));
     spec.insert("validations".to_owned(), Value::Array(validations));
-    if !overridden.is_empty() {
+    if !overrides.is_empty() {
         // An empty text is no annotation.
-        let value = format!("[{}].filter(one, one != '').join(', ')", overridden.join(", "));
-        spec.insert("auditAnnotations".to_owned(), json!([{ "key": "overridden", "valueExpression": value }]));
+        let value = format!("[{}].filter(one, one != '').join(', ')", overrides.join(", "));
+        spec.insert("auditAnnotations".to_owned(), json!([{ "key": "override", "valueExpression": value }]));
     }
     json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name }, "spec": spec })
 }
@@ -116,8 +116,8 @@ fn expression(question: &Question) -> String {
     }
 }
 
-/// One rule; `overridden` gets CEL for the override that is used, or an empty text.
-fn validation(rule: &Rule, question: &Question, found: &str, overridden: &mut Vec<String>) -> Value {
+/// One rule; `overrides` gets CEL for the override that is asked for, or an empty text.
+fn validation(rule: &Rule, question: &Question, found: &str, overrides: &mut Vec<String>) -> Value {
     let summary = rule.summary.trim_end_matches('.');
     let target = match question {
         Question::Object(_) => return object_validation(found, rule.name, summary),
@@ -127,9 +127,10 @@ fn validation(rule: &Rule, question: &Question, found: &str, overridden: &mut Ve
     let mut holds = format!("{found}.size() == 0");
     if let Some(target) = target {
         let named = format!("{} + {target}", text(&format!("{}=", rule.name)));
-        let used = format!("({named}) in variables.overrides && variables.mayOverride");
-        overridden.push(format!("({found}.size() > 0 && {used} ? {named} : '')"));
-        holds = format!("{holds} || ({used})");
+        let asked_for = format!("({named}) in variables.overrides");
+        // Without the right, because annotations are made where nobody can be asked about rights: the request was refused, or the override was used.
+        overrides.push(format!("({found}.size() > 0 && {asked_for} ? {named} : '')"));
+        holds = format!("{holds} || ({asked_for} && variables.mayOverride)");
     }
     asked(&holds, &format!("{found}.join('; ')"), rule.name, summary)
 }
