@@ -254,6 +254,14 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
         }
         spec
     };
+    let long = |more: Value| {
+        let arguments: Value = (0..1000).map(|index| json!(format!("-x{index}"))).collect();
+        let mut spec = jetstream(json!({ "startArgs": arguments }));
+        if let (Some(fields), Value::Object(more)) = (spec["jetstream"].as_object_mut(), more) {
+            fields.extend(more);
+        }
+        spec
+    };
     let servers = |count: i32| jetstream(json!({ "replicas": count }));
     let volumes = |more: Value| jetstream(json!({ "persistence": more }));
     vec![
@@ -263,6 +271,7 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
         ("one of what was wrong is mended", bad(json!({})), bad(json!({ "startArgs": [] }))),
         ("one more thing is wrong", bad(json!({})), bad(json!({ "startArgs": ["-js", "-sd"] }))),
         ("something else is wrong in the same field", bad(json!({})), bad(json!({ "replicas": 0 }))),
+        ("a thousand wrong arguments stay", long(json!({})), long(json!({ "nodeSelector": { "disk": "fast" } }))),
         ("no type before and after", json!({}), json!({ "redis": {} })),
         ("a type at last", json!({}), plain()),
         ("two types, and one is left", json!({ "jetstream": { "version": "2.12.7" }, "redis": { "external": {} } }), plain()),

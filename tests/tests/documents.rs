@@ -3,6 +3,7 @@
 // A test may panic; that is how it fails.
 #![allow(clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use isbsvc::rules::Policy;
@@ -94,6 +95,23 @@ fn every_test_that_a_law_names_exists() {
             }
         }
         assert!(files + named > 0, "{}: names no test", row[0]);
+    }
+}
+
+/// Whoever runs no webhook reads there what is not asked.
+#[test]
+fn the_page_of_the_policy_names_each_rule_that_no_admission_policy_asks() {
+    use isbsvc::rules::cel::{Place, rows as places};
+    let text = read("docs/policy.md");
+    let (_, section) = text.split_once("### What the policies cannot ask").unwrap_or_else(|| panic!("no such section"));
+    let named: BTreeSet<_> =
+        rows(section).iter().flat_map(|row| row[0].split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect();
+    let nowhere = places().filter(|(_, place)| matches!(place, Place::Nowhere(_))).map(|(rule, _)| rule.name.to_owned());
+    assert_eq!(named, nowhere.collect());
+    for (rule, place) in places() {
+        if matches!(place, Place::Policy { without: Some(_), .. }) || rule.overridable && !matches!(place, Place::Nowhere(_)) {
+            assert!(text.contains(&format!("`{}`", rule.name)), "{}", rule.name);
+        }
     }
 }
 

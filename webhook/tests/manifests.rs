@@ -41,6 +41,22 @@ fn both_configurations_ask_about_the_same_and_differ_only_in_what_a_failure_mean
     }
 }
 
+/// A cluster without a webhook is asked about the same requests.
+#[test]
+fn the_policies_are_asked_when_the_webhook_is() {
+    let conditions = |conditions: &Value| {
+        let words = |text: &Value| text.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let conditions = conditions.as_array().unwrap().iter();
+        conditions.map(|condition| (words(&condition["name"]), words(&condition["expression"]))).collect::<Vec<_>>()
+    };
+    let webhook = &yaml(VALIDATING)["webhooks"][0];
+    for manifest in isbsvc::rules::cel::manifests() {
+        let spec = &manifest.object["spec"];
+        assert_eq!(conditions(&spec["matchConditions"]), conditions(&webhook["matchConditions"]), "{}", manifest.path);
+        assert_eq!(spec["matchConstraints"]["resourceRules"], webhook["rules"], "{}", manifest.path);
+    }
+}
+
 #[test]
 fn a_pod_has_time_for_its_goodbye_and_never_sees_the_key_of_the_authority() {
     let deployment = yaml(DEPLOYMENT);

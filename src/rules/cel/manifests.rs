@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Place, Question, readable, rows, text, variables};
 use crate::api::names::{GROUP, PLURAL};
 use crate::defaults;
+use crate::limits;
 use crate::rules::{Level, Rule};
 
 /// A file of `manifests/policy/` that is made from the rules and the defaults.
@@ -135,11 +136,12 @@ fn validation(rule: &Rule, question: &Question, found: &str, overrides: &mut Vec
     asked(&holds, &format!("{found}.join('; ')"), rule.name, summary)
 }
 
-/// What was wrong before and is not touched now refuses nothing.
+/// What was wrong before and is not touched now refuses nothing. Of a list that is too long to be compared item by item, all of it has to be the same.
 fn object_validation(found: &str, name: &str, summary: &str) -> Value {
     let found = format!("variables.{found}");
     let says = format!("{found}[0].filter(one, !(one in {found}[1])).join('; ')");
-    asked(&format!("{found}[0].all(one, one in {found}[1])"), &says, name, summary)
+    let holds = format!("{found}[0].size() > {} ? {found}[0] == {found}[1] : {found}[0].all(one, one in {found}[1])", limits::POLICY_LIST);
+    asked(&holds, &says, name, summary)
 }
 
 /// The name stands at the end of each message, as it does in the webhook's. The plain message is for a value of the user's that has a line break, which
