@@ -26,7 +26,7 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
         named("it.redis.native", "spec.redis.native"),
         named("it.redis.external", "spec.redis.external"),
     );
-    let names = |of: &str| {
+    let variables = |of: &str| {
         format!(
             "variables.{of}.map(it, {} ? it.env.filter(one, type(one) == map && {}).map(one, string(one.name)) : [])",
             is("it.env", "list"),
@@ -61,9 +61,9 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
         ("container", field("jetstream", "containerTemplate", "map", "{}")),
         ("reloader", field("jetstream", "reloaderContainerTemplate", "map", "{}")),
         ("metrics", field("jetstream", "metricsContainerTemplate", "map", "{}")),
-        ("containerEnv", names("container")),
-        ("reloaderEnv", names("reloader")),
-        ("metricsEnv", names("metrics")),
+        ("containerEnv", variables("container")),
+        ("reloaderEnv", variables("reloader")),
+        ("metricsEnv", variables("metrics")),
         ("resources", field("container", "resources", "map", "{}")),
         ("limits", field("resources", "limits", "map", "{}")),
         ("requests", field("resources", "requests", "map", "{}")),
