@@ -19,8 +19,6 @@ pub const FINALIZER: &str = "numaflow.numaproj.io/isbsvc-controller";
 pub const LEGACY_FINALIZER: &str = "isbsvc-controller";
 /// Annotation that selects the controller instance.
 pub const INSTANCE_ANNOTATION: &str = "numaflow.numaproj.io/instance";
-/// Annotation by which a person who may do so overrides rules, as `rule=target`, several of them with commas between.
-pub const OVERRIDE_ANNOTATION: &str = "numaflow.numaproj.io/override";
 /// Annotation of a service that we shall leave alone for now.
 pub const PAUSED_ANNOTATION: &str = "numaflow.numaproj.io/paused";
 /// Annotation of a service by which a person overrides rules, each for one target: `replicas-shrink=3`, several separated by commas. Never written by us.

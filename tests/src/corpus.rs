@@ -117,23 +117,23 @@ fn object(spec: &Value) -> Value {
     object
 }
 
-fn jetstream(more: Value) -> Value {
+fn jetstream(more: &Value) -> Value {
     let mut spec = json!({ "version": "2.12.7" });
-    if let (Some(fields), Value::Object(more)) = (spec.as_object_mut(), more) {
-        fields.extend(more);
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
     }
     json!({ "jetstream": spec })
 }
 
-fn volume(size: Value) -> Value {
-    jetstream(json!({ "persistence": { "volumeSize": size } }))
+fn volume(size: &Value) -> Value {
+    jetstream(&json!({ "persistence": { "volumeSize": size } }))
 }
 
-fn native(more: Value) -> Value {
+fn native(more: &Value) -> Value {
     json!({ "redis": { "native": more } })
 }
 
-fn external(more: Value) -> Value {
+fn external(more: &Value) -> Value {
     json!({ "redis": { "external": more } })
 }
 
@@ -142,8 +142,8 @@ fn env(names: &[&str]) -> Value {
 }
 
 fn created() -> Vec<(&'static str, Value)> {
-    let container = |more: Value| jetstream(json!({ "containerTemplate": more }));
-    let affinity = |more: Value| jetstream(json!({ "affinity": more }));
+    let container = |more: Value| jetstream(&json!({ "containerTemplate": more }));
+    let affinity = |more: Value| jetstream(&json!({ "affinity": more }));
     let many = |count: usize| -> Value { (0..count).map(|index| json!({ "name": format!("V{}", index / 2), "value": "x" })).collect() };
     vec![
         ("no spec", json!(null)),
@@ -155,43 +155,43 @@ fn created() -> Vec<(&'static str, Value)> {
         ("a service of another type", json!({ "jetstream": 5 })),
         ("a list for a service", json!({ "jetstream": [] })),
         ("redis of another type", json!({ "redis": "yes" })),
-        ("native of another type", native(json!(true))),
-        ("null fields", jetstream(json!({ "replicas": null, "persistence": null, "tls": null, "startArgs": null, "affinity": null }))),
+        ("native of another type", native(&json!(true))),
+        ("null fields", jetstream(&json!({ "replicas": null, "persistence": null, "tls": null, "startArgs": null, "affinity": null }))),
         (
             "null fields of volumes",
-            jetstream(json!({ "persistence": { "volumeSize": null, "accessMode": null, "storageClassName": null } })),
+            jetstream(&json!({ "persistence": { "volumeSize": null, "accessMode": null, "storageClassName": null } })),
         ),
-        ("a null version", jetstream(json!({ "version": null }))),
-        ("a blank version", jetstream(json!({ "version": " \t" }))),
-        ("a number for a version", jetstream(json!({ "version": 2.12 }))),
-        ("a text for a number", jetstream(json!({ "replicas": "3" }))),
-        ("a fraction of a server", jetstream(json!({ "replicas": 3.5 }))),
-        ("a number that is too large", jetstream(json!({ "replicas": 3_000_000_000_i64 }))),
-        ("less than no server", jetstream(json!({ "replicas": -1 }))),
-        ("eight servers", jetstream(json!({ "replicas": 8 }))),
-        ("nine servers", jetstream(json!({ "replicas": 9 }))),
-        ("a text for a switch", jetstream(json!({ "encryption": "yes", "tls": 1 }))),
-        ("a text for a list", jetstream(json!({ "startArgs": "-D" }))),
-        ("a number among arguments", jetstream(json!({ "startArgs": ["-D", 5] }))),
+        ("a null version", jetstream(&json!({ "version": null }))),
+        ("a blank version", jetstream(&json!({ "version": " \t" }))),
+        ("a number for a version", jetstream(&json!({ "version": 2.12 }))),
+        ("a text for a number", jetstream(&json!({ "replicas": "3" }))),
+        ("a fraction of a server", jetstream(&json!({ "replicas": 3.5 }))),
+        ("a number that is too large", jetstream(&json!({ "replicas": 3_000_000_000_i64 }))),
+        ("less than no server", jetstream(&json!({ "replicas": -1 }))),
+        ("eight servers", jetstream(&json!({ "replicas": 8 }))),
+        ("nine servers", jetstream(&json!({ "replicas": 9 }))),
+        ("a text for a switch", jetstream(&json!({ "encryption": "yes", "tls": 1 }))),
+        ("a text for a list", jetstream(&json!({ "startArgs": "-D" }))),
+        ("a number among arguments", jetstream(&json!({ "startArgs": ["-D", 5] }))),
         (
             "arguments of all kinds",
-            jetstream(json!({ "startArgs": ["-D", "--trace=true", "-DVV=false", "---D", "-D=x", "-js", "", "x\ny"] })),
+            jetstream(&json!({ "startArgs": ["-D", "--trace=true", "-DVV=false", "---D", "-D=x", "-js", "", "x\ny"] })),
         ),
-        ("no arguments", jetstream(json!({ "startArgs": [] }))),
-        ("true for volumes", jetstream(json!({ "persistence": true }))),
-        ("true for a size", volume(json!(true))),
-        ("a size in bytes", volume(json!(20 << 20))),
-        ("a size of none", volume(json!(0))),
-        ("a negative size", volume(json!("-20Gi"))),
-        ("a size with an exponent", volume(json!("2e10"))),
-        ("a size with a blank", volume(json!(" 20Gi"))),
-        ("a size in two ways at once", volume(json!("1e3Gi"))),
-        ("a size in thousandths", volume(json!("20m"))),
-        ("an empty size", volume(json!(""))),
-        ("the smallest size", volume(json!("16Mi"))),
-        ("half a size", volume(json!("0.5Gi"))),
-        ("an access mode with a quote and a new line", jetstream(json!({ "persistence": { "accessMode": "it's\n\"so\"" } }))),
-        ("an empty access mode", jetstream(json!({ "persistence": { "accessMode": "" } }))),
+        ("no arguments", jetstream(&json!({ "startArgs": [] }))),
+        ("true for volumes", jetstream(&json!({ "persistence": true }))),
+        ("true for a size", volume(&json!(true))),
+        ("a size in bytes", volume(&json!(20 << 20))),
+        ("a size of none", volume(&json!(0))),
+        ("a negative size", volume(&json!("-20Gi"))),
+        ("a size with an exponent", volume(&json!("2e10"))),
+        ("a size with a blank", volume(&json!(" 20Gi"))),
+        ("a size in two ways at once", volume(&json!("1e3Gi"))),
+        ("a size in thousandths", volume(&json!("20m"))),
+        ("an empty size", volume(&json!(""))),
+        ("the smallest size", volume(&json!("16Mi"))),
+        ("half a size", volume(&json!("0.5Gi"))),
+        ("an access mode with a quote and a new line", jetstream(&json!({ "persistence": { "accessMode": "it's\n\"so\"" } }))),
+        ("an empty access mode", jetstream(&json!({ "persistence": { "accessMode": "" } }))),
         ("a text for an affinity", affinity(json!("spread"))),
         ("an empty affinity", affinity(json!({}))),
         ("an affinity without terms", affinity(json!({ "podAntiAffinity": {} }))),
@@ -205,11 +205,11 @@ fn created() -> Vec<(&'static str, Value)> {
                 json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{ "topologyKey": "rack" }, { "topologyKey": "topology.kubernetes.io/zone" }] } }),
             ),
         ),
-        ("an affinity of one server", jetstream(json!({ "replicas": 1, "affinity": {} }))),
+        ("an affinity of one server", jetstream(&json!({ "replicas": 1, "affinity": {} }))),
         ("a text for a container", container(json!("large"))),
         ("a server's variable, and one twice", container(json!({ "env": env(&["POD_NAME", "A", "B", "A"]) }))),
-        ("a variable twice in another container", jetstream(json!({ "metricsContainerTemplate": { "env": env(&["A", "A"]) } }))),
-        ("a server's variable in another container", jetstream(json!({ "reloaderContainerTemplate": { "env": env(&["POD_NAME"]) } }))),
+        ("a variable twice in another container", jetstream(&json!({ "metricsContainerTemplate": { "env": env(&["A", "A"]) } }))),
+        ("a server's variable in another container", jetstream(&json!({ "reloaderContainerTemplate": { "env": env(&["POD_NAME"]) } }))),
         ("a hundred variables, each twice", container(json!({ "env": many(limits::POLICY_LIST) }))),
         ("more variables than policies compare", container(json!({ "env": many(limits::POLICY_LIST + 1) }))),
         ("a startup probe", container(json!({ "startupProbe": { "successThreshold": 3 } }))),
@@ -217,14 +217,14 @@ fn created() -> Vec<(&'static str, Value)> {
         ("limits alone", container(json!({ "resources": { "limits": { "cpu": 1, "memory": "1Gi" } } }))),
         ("requests alone", container(json!({ "resources": { "requests": { "cpu": "1", "memory": "1Gi" } } }))),
         ("null resources", container(json!({ "resources": null }))),
-        ("unknown fields", jetstream(json!({ "fromTheFuture": [1] }))),
-        ("settings that are no text", jetstream(json!({ "settings": { "max_payload": 1 } }))),
-        ("redis", native(json!({ "version": "7.0.15", "replicas": 3, "persistence": {} }))),
-        ("redis with a floating version", native(json!({ "version": "latest" }))),
-        ("redis without a version", native(json!({}))),
-        ("one node of redis", native(json!({ "version": "7.0.15", "replicas": 1 }))),
-        ("another redis", external(json!({ "url": "redis:6379", "password": { "name": "a", "key": "b" } }))),
-        ("another redis at a number", external(json!({ "url": 6379 }))),
+        ("unknown fields", jetstream(&json!({ "fromTheFuture": [1] }))),
+        ("settings that are no text", jetstream(&json!({ "settings": { "max_payload": 1 } }))),
+        ("redis", native(&json!({ "version": "7.0.15", "replicas": 3, "persistence": {} }))),
+        ("redis with a floating version", native(&json!({ "version": "latest" }))),
+        ("redis without a version", native(&json!({}))),
+        ("one node of redis", native(&json!({ "version": "7.0.15", "replicas": 1 }))),
+        ("another redis", external(&json!({ "url": "redis:6379", "password": { "name": "a", "key": "b" } }))),
+        ("another redis at a number", external(&json!({ "url": 6379 }))),
     ]
 }
 
@@ -235,20 +235,20 @@ fn named() -> Vec<Case> {
         case
     };
     vec![
-        case("a name that is one too long", 43, &jetstream(json!({}))),
-        case("the longest name there is", 253, &jetstream(json!({}))),
-        case("the longest name of redis", 37, &native(json!({ "version": "7.0.15" }))),
-        case("a name too long for redis", 38, &native(json!({ "version": "7.0.15" }))),
-        case("a name too long for a label", 64, &external(json!({ "url": "redis:6379" }))),
-        case("a long name of another redis", 63, &external(json!({ "url": "redis:6379" }))),
+        case("a name that is one too long", 43, &jetstream(&json!({}))),
+        case("the longest name there is", 253, &jetstream(&json!({}))),
+        case("the longest name of redis", 37, &native(&json!({ "version": "7.0.15" }))),
+        case("a name too long for redis", 38, &native(&json!({ "version": "7.0.15" }))),
+        case("a name too long for a label", 64, &external(&json!({ "url": "redis:6379" }))),
+        case("a long name of another redis", 63, &external(&json!({ "url": "redis:6379" }))),
     ]
 }
 
 fn changed() -> Vec<(&'static str, Value, Value)> {
-    let plain = || jetstream(json!({}));
+    let plain = || jetstream(&json!({}));
     let bad = |more: Value| {
         let mut spec =
-            jetstream(json!({ "replicas": 2, "startArgs": ["-js"], "persistence": { "volumeSize": "lots", "accessMode": "None" } }));
+            jetstream(&json!({ "replicas": 2, "startArgs": ["-js"], "persistence": { "volumeSize": "lots", "accessMode": "None" } }));
         if let (Some(fields), Value::Object(more)) = (spec["jetstream"].as_object_mut(), more) {
             fields.extend(more);
         }
@@ -256,17 +256,17 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
     };
     let long = |more: Value| {
         let arguments: Value = (0..1000).map(|index| json!(format!("-x{index}"))).collect();
-        let mut spec = jetstream(json!({ "startArgs": arguments }));
+        let mut spec = jetstream(&json!({ "startArgs": arguments }));
         if let (Some(fields), Value::Object(more)) = (spec["jetstream"].as_object_mut(), more) {
             fields.extend(more);
         }
         spec
     };
-    let servers = |count: i32| jetstream(json!({ "replicas": count }));
-    let volumes = |more: Value| jetstream(json!({ "persistence": more }));
+    let servers = |count: i32| jetstream(&json!({ "replicas": count }));
+    let volumes = |more: Value| jetstream(&json!({ "persistence": more }));
     vec![
         ("nothing changes", plain(), plain()),
-        ("defaults are written out", plain(), jetstream(json!({ "replicas": 3, "encryption": false, "tls": false }))),
+        ("defaults are written out", plain(), jetstream(&json!({ "replicas": 3, "encryption": false, "tls": false }))),
         ("what was wrong stays", bad(json!({})), bad(json!({ "nodeSelector": { "disk": "fast" } }))),
         ("one of what was wrong is mended", bad(json!({})), bad(json!({ "startArgs": [] }))),
         ("one more thing is wrong", bad(json!({})), bad(json!({ "startArgs": ["-js", "-sd"] }))),
@@ -277,11 +277,11 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
         ("two types, and one is left", json!({ "jetstream": { "version": "2.12.7" }, "redis": { "external": {} } }), plain()),
         ("one type, and a second", plain(), json!({ "jetstream": { "version": "2.12.7" }, "redis": { "external": {} } })),
         ("the type vanishes", plain(), json!({})),
-        ("native to external", native(json!({ "version": "7.0.15" })), external(json!({ "url": "redis:6379" }))),
+        ("native to external", native(&json!({ "version": "7.0.15" })), external(&json!({ "url": "redis:6379" }))),
         ("the version goes missing", plain(), json!({ "jetstream": { "replicas": 3 } })),
-        ("the version of redis goes missing", native(json!({ "version": "7.0.15" })), native(json!({ "replicas": 3 }))),
-        ("encryption is taken back", jetstream(json!({ "encryption": true })), plain()),
-        ("tls is taken back", jetstream(json!({ "tls": true })), plain()),
+        ("the version of redis goes missing", native(&json!({ "version": "7.0.15" })), native(&json!({ "replicas": 3 }))),
+        ("encryption is taken back", jetstream(&json!({ "encryption": true })), plain()),
+        ("tls is taken back", jetstream(&json!({ "tls": true })), plain()),
         ("volumes are taken away", volumes(json!({})), plain()),
         ("volumes shrink", volumes(json!({ "volumeSize": "20Gi" })), volumes(json!({ "volumeSize": "10Gi" }))),
         ("a size as a number", volumes(json!({ "volumeSize": "20Gi" })), volumes(json!({ "volumeSize": 21_474_836_480_i64 }))),
@@ -296,14 +296,14 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
         ("three servers to one", plain(), servers(1)),
         ("two servers, which are three, to three", servers(2), servers(3)),
         ("three servers to none", plain(), servers(0)),
-        ("an older version with a suffix", plain(), jetstream(json!({ "version": "2.8.1-alpine" }))),
-        ("the same release with a suffix", jetstream(json!({ "version": "2.8.1" })), jetstream(json!({ "version": "2.8.1-alpine" }))),
-        ("a newer patch with more digits", jetstream(json!({ "version": "2.9.8" })), jetstream(json!({ "version": "2.9.15" }))),
-        ("latest to a fixed version", jetstream(json!({ "version": "latest" })), plain()),
-        ("latest to an older version", jetstream(json!({ "version": "latest" })), jetstream(json!({ "version": "2.10.29" }))),
-        ("settings get smaller", jetstream(json!({ "settings": "max_payload: 2MB" })), plain()),
-        ("a second address", external(json!({ "url": "a:1" })), external(json!({ "url": "b:1", "masterName": "m" }))),
-        ("an empty address", external(json!({ "url": "a:1", "sentinelUrl": "" })), external(json!({ "url": "a:1" }))),
+        ("an older version with a suffix", plain(), jetstream(&json!({ "version": "2.8.1-alpine" }))),
+        ("the same release with a suffix", jetstream(&json!({ "version": "2.8.1" })), jetstream(&json!({ "version": "2.8.1-alpine" }))),
+        ("a newer patch with more digits", jetstream(&json!({ "version": "2.9.8" })), jetstream(&json!({ "version": "2.9.15" }))),
+        ("latest to a fixed version", jetstream(&json!({ "version": "latest" })), plain()),
+        ("latest to an older version", jetstream(&json!({ "version": "latest" })), jetstream(&json!({ "version": "2.10.29" }))),
+        ("settings get smaller", jetstream(&json!({ "settings": "max_payload: 2MB" })), plain()),
+        ("a second address", external(&json!({ "url": "a:1" })), external(&json!({ "url": "b:1", "masterName": "m" }))),
+        ("an empty address", external(&json!({ "url": "a:1", "sentinelUrl": "" })), external(&json!({ "url": "a:1" }))),
     ]
 }
 

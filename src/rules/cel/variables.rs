@@ -3,6 +3,7 @@
 
 use crate::api::names::{GROUP, INSTANCE_ANNOTATION, OVERRIDE_ANNOTATION, PLURAL};
 use crate::api::{DEFAULT_ACCESS_MODE, DEFAULT_REPLICAS, DEFAULT_VOLUME_SIZE};
+use crate::rules::overrides::VERB;
 
 use super::text;
 
@@ -105,14 +106,15 @@ fn metadata() -> [(&'static str, String); 4] {
         ("names", "[object, oldObject].map(it, it != null && has(it.metadata.name) ? string(it.metadata.name) : '')".to_owned()),
         ("instance", format!("[object, oldObject].map(it, {})", annotation("it", INSTANCE_ANNOTATION))),
         // `rule=target`, several of them with commas between.
-        ("overrides", format!("({}).split(',').map(it, it.trim())", annotation("object", OVERRIDE_ANNOTATION))),
+        ("overrides", format!("({}).split(',').map(it, it.replace(' ', ''))", annotation("object", OVERRIDE_ANNOTATION))),
         // Asked only once an override is named: it is a question to whatever grants rights in the cluster.
         (
             "mayOverride",
             format!(
-                "authorizer.group({}).resource({}).namespace(request.namespace).name(request.name).check('override').allowed()",
+                "authorizer.group({}).resource({}).namespace(request.namespace).name(request.name).check({}).allowed()",
                 text(GROUP),
-                text(PLURAL)
+                text(PLURAL),
+                text(VERB)
             ),
         ),
     ]
