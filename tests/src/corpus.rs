@@ -320,3 +320,33 @@ fn not_judged() -> Vec<Case> {
     ending.terminating = true;
     vec![labelled, ending]
 }
+
+/// Changes of objects that cannot be read as they are, which only a definition that keeps unknown fields holds; and whether they are refused.
+pub fn unreadable_before() -> Vec<(Case, bool)> {
+    let cases = [
+        ("a switch is written in its right form", json!({ "tls": "true" }), json!({ "tls": true }), false),
+        ("a switch that nobody could read is turned", json!({ "encryption": "yes" }), json!({ "encryption": true }), true),
+        ("a number is written in its right form", json!({ "replicas": "5" }), json!({ "replicas": 5 }), false),
+        ("one server is written in its right form", json!({ "replicas": "1" }), json!({ "replicas": 1 }), false),
+        ("a number that nobody could read becomes another", json!({ "replicas": "5" }), json!({ "replicas": 3 }), true),
+        ("a number that nobody could read goes", json!({ "replicas": "5" }), json!({}), true),
+        ("volumes that nobody could read come to be", json!({ "persistence": true }), json!({ "persistence": {} }), true),
+        (
+            "a size that nobody could read",
+            json!({ "persistence": { "volumeSize": true } }),
+            json!({ "persistence": { "volumeSize": "20Gi" } }),
+            true,
+        ),
+        ("settings that nobody could read", json!({ "settings": { "max_payload": 1 } }), json!({ "settings": "max_payload: 1MB" }), true),
+        ("what no rule compares is mended", json!({ "startArgs": "-D" }), json!({ "startArgs": ["-D"] }), false),
+        ("what cannot be read stays, and something else changes", json!({ "tls": "true" }), json!({ "tls": "true", "replicas": 5 }), true),
+    ];
+    let case = |(index, (name, old, new, refused)): (usize, (&str, Value, Value, bool))| {
+        let mut case = Case::of(name, Some(&jetstream(&old)), &jetstream(&new));
+        for object in case.old.iter_mut().chain([&mut case.new]) {
+            object["metadata"]["name"] = json!(format!("unreadable-{index}"));
+        }
+        (case, refused)
+    };
+    cases.into_iter().enumerate().map(case).collect()
+}

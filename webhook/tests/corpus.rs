@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use isbsvc::api::names;
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::rules::{Level, Policy};
-use isbsvc_tests::corpus::{Case, READABLE, Verdict, cases};
+use isbsvc_tests::corpus::{Case, READABLE, Verdict, cases, unreadable_before};
 use isbsvc_webhook::admission::{Measure, Question, Request, answer};
 use serde_json::{Value, json};
 
@@ -49,6 +49,14 @@ fn library_and_webhook_say_the_same_of_the_corpus() {
             };
             assert_eq!(said, expected, "{}: {key}", case.name);
         }
+    }
+}
+
+#[test]
+fn a_change_of_what_nobody_could_read_is_refused() {
+    for (case, refused) in unreadable_before() {
+        let response = webhook(&case);
+        assert_eq!((response["allowed"] == json!(false), &case.name), (refused, &case.name), "{response}");
     }
 }
 

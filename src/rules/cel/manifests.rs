@@ -72,9 +72,12 @@ fn validating(name: &str, level: Level) -> Value {
         validations.push(validation(rule, question, &found, &mut overrides));
     }
     if level == Level::Deny {
-        let found = "foundUnreadable";
-        own.insert(0, (found.to_owned(), expression(&Question::Object(readable::unreadable()))));
-        validations.insert(0, object_validation(found, readable::NAME, "A field is of another type than it has to be"));
+        let (object, change) = ("foundUnreadable", "foundUnreadableBefore");
+        own.push((object.to_owned(), expression(&Question::Object(readable::unreadable()))));
+        own.push((change.to_owned(), expression(&Question::Change { found: readable::changed(), target: None })));
+        let summary = "A field is, or was before it changed, of another type than it has to be";
+        validations.insert(0, object_validation(object, readable::NAME, summary));
+        validations.insert(1, change_validation(change, readable::NAME, summary));
     }
     let mut all = used(&own, &validations);
     all.extend(own.into_iter().map(|(name, expression)| json!({ "name": name, "expression": expression })));
@@ -122,18 +125,20 @@ fn validation(rule: &Rule, question: &Question, found: &str, overrides: &mut Vec
     let summary = rule.summary.trim_end_matches('.');
     let target = match question {
         Question::Object(_) => return object_validation(found, rule.name, summary),
-        Question::Change { target, .. } => target,
+        Question::Change { target: None, .. } => return change_validation(found, rule.name, summary),
+        Question::Change { target: Some(target), .. } => target,
     };
     let found = format!("variables.{found}");
-    let mut holds = format!("{found}.size() == 0");
-    if let Some(target) = target {
-        let named = format!("{} + {target}", text(&format!("{}=", rule.name)));
-        let asked_for = format!("({named}) in variables.overrides");
-        // Without the right, because annotations are made where nobody can be asked about rights: the request was refused, or the override was used.
-        overrides.push(format!("({found}.size() > 0 && {asked_for} ? {named} : '')"));
-        holds = format!("{holds} || ({asked_for} && variables.mayOverride)");
-    }
+    let named = format!("{} + {target}", text(&format!("{}=", rule.name)));
+    let asked_for = format!("({named}) in variables.overrides");
+    // Without the right, because annotations are made where nobody can be asked about rights: the request was refused, or the override was used.
+    overrides.push(format!("({found}.size() > 0 && {asked_for} ? {named} : '')"));
+    let holds = format!("{found}.size() == 0 || ({asked_for} && variables.mayOverride)");
     asked(&holds, &format!("{found}.join('; ')"), rule.name, summary)
+}
+
+fn change_validation(found: &str, name: &str, summary: &str) -> Value {
+    asked(&format!("variables.{found}.size() == 0"), &format!("variables.{found}.join('; ')"), name, summary)
 }
 
 /// What was wrong before and is not touched now refuses nothing. Of a list that is too long to be compared item by item, all of it has to be the same.
@@ -221,7 +226,7 @@ mod tests {
             let manifest = manifests().into_iter().find(|manifest| manifest.path == path).expect("a file");
             let rules: Vec<_> = rows().filter(|(rule, place)| rule.level == level && question(place.clone()).is_some()).collect();
             let validations = manifest.object["spec"]["validations"].as_array().cloned().unwrap_or_default();
-            let before = usize::from(level == Level::Deny);
+            let before = if level == Level::Deny { 2 } else { 0 };
             assert_eq!(validations.len(), before + rules.len());
             for (validation, (rule, _)) in validations.iter().skip(before).zip(rules) {
                 let name = format!(" ({})", rule.name);

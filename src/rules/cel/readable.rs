@@ -51,3 +51,36 @@ pub(super) fn unreadable() -> String {
     ));
     faults.join(" + ")
 }
+
+/// What a rule about a change compares: as in [`FIELDS`], one each. The webhook guards the same (`webhook/src/admission/validate.rs`).
+const GUARDED: [(&str, &str, &str, &[&str]); 9] = [
+    ("jetstream", "spec.jetstream", "encryption", &["bool"]),
+    ("jetstream", "spec.jetstream", "tls", &["bool"]),
+    ("jetstream", "spec.jetstream", "persistence", &["map"]),
+    ("jetstream", "spec.jetstream", "replicas", &["int"]),
+    ("jetstream", "spec.jetstream", "version", &["string"]),
+    ("jetstream", "spec.jetstream", "settings", &["string"]),
+    ("persistence", "spec.jetstream.persistence", "storageClassName", &["string"]),
+    ("persistence", "spec.jetstream.persistence", "accessMode", &["string"]),
+    ("persistence", "spec.jetstream.persistence", "volumeSize", &["int", "string"]),
+];
+
+/// Where the old value cannot be read, the new one may only say the same: nobody knows what else its change would do to the service that runs. Written in
+/// its right form it may be: `"3"` and `3`.
+pub(super) fn changed() -> String {
+    let fault = |(of, path, name, kinds): &(&str, &str, &str, &[&str])| {
+        let [new, old] = [0, 1].map(|at| format!("variables.{of}[{at}].{name}"));
+        let unreadable: Vec<_> = kinds.iter().map(|kind| format!("type({old}) != {kind}")).collect();
+        let is_word = |value: &str| ["string", "int", "double", "bool"].map(|kind| format!("type({value}) == {kind}")).join(" || ");
+        let same = format!("({new} == {old} || ({}) && ({}) && string({new}) == string({old}))", is_word(&new), is_word(&old));
+        format!(
+            "(has({old}) && {old} != null && {} && !(has({new}) && {same}) ? [{}] : [])",
+            unreadable.join(" && "),
+            text(&format!(
+                "{path}.{name}: the old value cannot be read, so that nobody can tell what its change does to the live service; write what it says in its \
+                 right form"
+            ))
+        )
+    };
+    GUARDED.iter().map(fault).collect::<Vec<_>>().join(" + ")
+}

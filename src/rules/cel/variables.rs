@@ -38,6 +38,8 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
         "variables.persistence.map(it, has(it.volumeSize) && (type(it.volumeSize) == string || type(it.volumeSize) == int) ? string(it.volumeSize) : {})",
         text(DEFAULT_VOLUME_SIZE)
     );
+    let written = format!("{} && it.replicas.matches('^[0-9]{{1,9}}$')", is("it.replicas", "string"));
+    let switch = |name: &str| format!("variables.jetstream.map(it, has(it.{name}) && (it.{name} == true || it.{name} == 'true'))");
     let mut all = vec![
         ("specs", format!("[object, oldObject].map(it, it != null && {} ? it.spec : {{}})", is("it.spec", "map"))),
         ("types", types),
@@ -48,11 +50,18 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
         ("version", field("jetstream", "version", "string", "''")),
         ("nativeVersion", field("native", "version", "string", "''")),
         ("release", RELEASE.to_owned()),
-        ("replicas", field("jetstream", "replicas", "int", &DEFAULT_REPLICAS.to_string())),
+        // A number or a switch that is written as a text says the same as in its right form, which an object may be given.
+        (
+            "replicas",
+            format!(
+                "variables.jetstream.map(it, {} ? it.replicas : {written} ? int(it.replicas) : {DEFAULT_REPLICAS})",
+                is("it.replicas", "int")
+            ),
+        ),
         // Two count as three, as Numaflow has it.
         ("servers", "variables.replicas.map(it, it == 2 ? 3 : it)".to_owned()),
-        ("encryption", field("jetstream", "encryption", "bool", "false")),
-        ("tls", field("jetstream", "tls", "bool", "false")),
+        ("encryption", switch("encryption")),
+        ("tls", switch("tls")),
         ("persistent", format!("variables.jetstream.map(it, {})", is("it.persistence", "map"))),
         ("persistence", field("jetstream", "persistence", "map", "{}")),
         ("storageClass", optional("persistence", "storageClassName")),
