@@ -91,6 +91,8 @@ pub const WARNING: usize = 120;
 pub const WARNINGS: usize = 30;
 /// Longest text about one finding, characters; a message can quote what a user wrote.
 pub const FINDING: usize = 1500;
+/// Most findings in one refusal: nobody reads more at once, and a list of a hundred thousand wrong arguments must not become an answer of as many lines.
+pub const FINDINGS: usize = 30;
 
 /// One TLS handshake with the webhook; the API server itself gives up after 10 s.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);

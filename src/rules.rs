@@ -25,6 +25,8 @@ mod stores;
 mod tls;
 mod version;
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::api::InterStepBufferService;
@@ -239,8 +241,10 @@ pub fn check(request: Request<'_>, config: &ControllerConfig, levels: &Levels) -
             Some(before) if rule.about == About::Object => (rule.check)(before),
             _ => Vec::new(),
         };
+        // A set, because a list of tens of thousands of faults would be gone through once for each of them.
+        let known: HashSet<_> = known.iter().map(|old| (old.field.as_str(), old.message.as_str())).collect();
         findings.extend((rule.check)(&asked).into_iter().map(|violation| {
-            let was_there = known.iter().any(|old| old.field == violation.field && old.message == violation.message);
+            let was_there = known.contains(&(violation.field.as_str(), violation.message.as_str()));
             let level = if was_there { level.milder() } else { level };
             let level = if violation.mild { level.min(Level::Warn) } else { level };
             Finding { rule: rule.name, level, field: violation.field, message: violation.message, target: violation.target }

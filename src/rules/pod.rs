@@ -1,7 +1,10 @@
 //! What users set on the pods.
 
+use std::collections::BTreeSet;
+
 use super::{About, Asked, Example, Level, Rule, Violation};
 use crate::api::names;
+use crate::limits;
 
 /// The servers' own variables are not replaced.
 pub const CONTAINER_ENV: Rule = Rule {
@@ -49,13 +52,15 @@ fn container_env(asked: &Asked<'_>) -> Vec<Violation> {
         (&jetstream.reloader_container_template, &[], "reloaderContainerTemplate"),
         (&jetstream.metrics_container_template, &[], "metricsContainerTemplate"),
     ] {
-        let mut seen = std::collections::BTreeSet::new();
-        for (index, variable) in template.iter().flat_map(|template| template.env.iter().flatten()).enumerate() {
-            let at = format!("spec.jetstream.{field}.env[{index}].name");
-            if own.contains(&variable.name.as_str()) {
-                found.push(Violation::new(at, format!("{} is set by the service itself; remove the entry", variable.name)));
-            } else if !seen.insert(variable.name.as_str()) {
-                found.push(Violation::new(at, format!("{} is named twice; keep one entry", variable.name)));
+        // As with startArgs, name and not place: so an entry that was there before is known again where another one before it goes.
+        let at = format!("spec.jetstream.{field}.env");
+        let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
+        for name in template.iter().flat_map(|template| template.env.iter().flatten()).map(|variable| variable.name.as_str()) {
+            let is_new = seen.insert(name);
+            if (own.contains(&name) || !is_new) && told.len() < limits::FINDINGS && told.insert(name) {
+                let why =
+                    if own.contains(&name) { "is set by the service itself; remove the entry" } else { "is named twice; keep one entry" };
+                found.push(Violation::new(at.as_str(), format!("{name} {why}")));
             }
         }
     }

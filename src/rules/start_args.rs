@@ -1,6 +1,7 @@
 //! Arguments of the NATS server.
 
 use super::{About, Asked, Example, Level, Rule, Violation};
+use crate::limits;
 
 /// Arguments only say what is logged.
 pub const START_ARGS: Rule = Rule {
@@ -27,6 +28,7 @@ fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
     // The message names the argument and not its place, so that one that was there before is known again wherever it stands.
     refused
         .into_iter()
+        .take(limits::FINDINGS)
         .map(|argument| {
             Violation::new(
                 "spec.jetstream.startArgs",

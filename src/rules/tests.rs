@@ -358,3 +358,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_entry_that_was_wrong_before_is_known_again_in_another_place() {
+    let names = |names: &[&str]| {
+        let env: Vec<_> = names.iter().map(|name| json!({ "name": name, "value": "x" })).collect();
+        jetstream(&json!({ "containerTemplate": { "env": env } }))
+    };
+    let before = names(&["JS_KEY", "A", "POD_NAME", "A"]);
+    assert_eq!(denied(&create(&before)).len(), 3);
+    assert_eq!(denied(&change(&before, &names(&["A", "POD_NAME", "A"]))), Vec::<&str>::new(), "one of three faults is mended");
+    assert_eq!(denied(&change(&names(&["A"]), &before)).len(), 3);
+}

@@ -84,12 +84,16 @@ impl Answer {
     ///
     /// Always as 422 Invalid, also where a change of instance is refused: 403 Forbidden would send people to look for a missing permission.
     pub(super) fn invalid(name: &str, findings: &[Finding]) -> Self {
-        let lines: Vec<_> = findings.iter().map(|finding| text::with_rule(&said(finding), finding.rule, limits::FINDING)).collect();
+        let told = &findings[..findings.len().min(limits::FINDINGS)];
+        let mut lines: Vec<_> = told.iter().map(|finding| text::with_rule(&said(finding), finding.rule, limits::FINDING)).collect();
+        if findings.len() > told.len() {
+            lines.push(format!("and {} more", findings.len() - told.len()));
+        }
         let message = match lines.as_slice() {
             [line] => line.clone(),
-            lines => format!("{} things are wrong:\n{}", lines.len(), lines.join("\n")),
+            lines => format!("{} things are wrong:\n{}", findings.len(), lines.join("\n")),
         };
-        let causes = findings
+        let causes = told
             .iter()
             .map(|finding| Cause {
                 reason: "FieldValueInvalid",

@@ -268,6 +268,25 @@ fn a_guarded_field_that_cannot_be_read_may_only_be_put_in_its_right_form() {
 }
 
 #[test]
+fn what_cannot_be_read_and_says_what_it_said_is_told_and_refuses_nothing() {
+    for spec in [
+        "jetstream: { version: 2.1, replicas: 3 }",
+        "jetstream: { version: 2.10.29, priority: \"5\", encryption: \"yes\", replicas: many }",
+        "jetstream: 5",
+        "redis: { native: 5 }",
+        "5",
+    ] {
+        let response = update(spec, spec);
+        assert_eq!(response["allowed"], true, "{response}");
+        assert!(response["warnings"][0].as_str().unwrap().contains("it cannot be read, as before"), "{response}");
+    }
+    let service = |fields: &str| format!("jetstream: {{ version: 2.10.29, priority: \"5\", replicas: 3{fields} }}");
+    assert_eq!(update(&service(", settings: \"x: 1\""), &service(""))["allowed"], true, "another fault is mended");
+    let response = update(&service(""), &service(", encryption: true"));
+    assert_eq!(response["auditAnnotations"]["denied-by"], "encryption-toggle", "and it hides no change: {response}");
+}
+
+#[test]
 fn a_type_that_cannot_be_read_does_not_change() {
     for (old, new) in [
         ("jetstream: 5", "jetstream: { version: 2.10.29 }"),

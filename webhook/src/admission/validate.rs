@@ -9,6 +9,8 @@ use super::review::Request;
 
 /// Name under which an object that cannot be read is refused.
 const READABLE: &str = "readable";
+/// What is said of a field that cannot be read and says what it said.
+const AS_BEFORE: &str = "it cannot be read, as before, so that it was not checked: ";
 /// Most fields of an old object that are left aside because they cannot be read: more than a service has.
 const LEFT_ASIDE: usize = 32;
 /// What a rule about a change compares. Where the old value cannot be read, only the text can say whether it changed.
@@ -26,12 +28,19 @@ const TYPES: [&str; 4] = ["/spec/jetstream", "/spec/redis", "/spec/redis/native"
 /// Asks the rules about the object as it would be, whether or not the defaults were filled in before.
 pub(super) fn answer(request: Request, measure: &Measure) -> Answer {
     let Some(object) = request.object else { return Answer::bad_request("the request holds no object".to_owned()) };
-    let object = prepared(object);
+    let mut object = prepared(object);
+    let mut old = request.old_object.map(prepared);
+    let as_before = old.as_mut().map(|old| leave_aside(old, &mut object)).unwrap_or_default();
     let new = match decode(&object) {
         Ok(new) => new,
+        // Nothing of it is new, not even what cannot be left aside.
+        Err(error) if old.is_some_and(|old| old.get("spec") == object.get("spec")) => {
+            return Answer::judged(&request.name, &[unreadable(&error, Level::Warn, AS_BEFORE)]);
+        }
         Err(error) => return Answer::invalid(&request.name, &[unreadable(&error, Level::Deny, "")]),
     };
-    let (old, mut findings) = request.old_object.map_or_else(|| (None, Vec::new()), |old| read_old(prepared(old), &object));
+    let (old, mut findings) = old.map_or_else(|| (None, Vec::new()), |old| read_old(old, &object));
+    findings.extend(as_before);
     findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &measure.policy.levels(None)));
 
     Answer::judged(new.name(), &findings).explained(measure.policy.stands_in())
@@ -47,6 +56,20 @@ fn prepared(mut object: Value) -> Value {
     }
     defaults::fill(&mut object);
     object
+}
+
+/// Takes what cannot be read and says what it said out of both objects, and says so (ratcheting): what a service held before this webhook looked must not
+/// keep anybody from mending another field, nor a controller from writing its metadata.
+fn leave_aside(old: &mut Value, new: &mut Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for _ in 0..LEFT_ASIDE {
+        let Err(error) = decode(new) else { break };
+        let Some(pointer) = pointer(new, &error.field).filter(|pointer| old.pointer(pointer) == new.pointer(pointer)) else { break };
+        findings.push(unreadable(&error, Level::Warn, AS_BEFORE));
+        replace(old, &pointer, None);
+        replace(new, &pointer, None);
+    }
+    findings
 }
 
 /// Reads the object as it is. One that was stored before this webhook looked may hold fields that cannot be read. Those that no rule compares are left
