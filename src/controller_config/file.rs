@@ -8,7 +8,7 @@ const BUILT_IN: &str = include_str!("built_in.yaml");
 
 /// The controller configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", super::tame(.0))]
 pub struct ConfigError(String);
 
 /// The controller configuration, every missing section filled from the built-in default.

@@ -12,7 +12,7 @@ use crate::limits;
 
 /// The policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", crate::controller_config::tame(.0))]
 pub struct PolicyError(String);
 
 /// The levels that hold in one namespace, where they are not the rules' own.

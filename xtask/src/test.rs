@@ -1,5 +1,6 @@
 //! `cargo xtask test`: format, lints, and every test.
 
+mod fuzz;
 mod local_cluster;
 mod promtool;
 
@@ -49,6 +50,7 @@ const PACKAGES: &[Package<'_>] = &[
     Package { name: "isbsvc-webhook", features: "" },
     PLUGIN,
     TESTS,
+    Package { name: "isbsvc-fuzz", features: "" },
     Package { name: "isbsvc-tests", features: "cluster" },
     Package { name: "xtask", features: "" },
 ];
@@ -100,6 +102,13 @@ pub fn run(options: &Options) -> Result<()> {
             compiled("build", &["test", "--no-run"], *package, &[])?;
             cargo_step(&["test", "--locked", "--quiet", "-p", package.name, "--features", package.features])
         });
+    }
+    match fuzz::compiler() {
+        Ok(()) => tally.step("inputs that a fuzzer finds", || fuzz_step(options.full)),
+        Err(error) => {
+            tally.skipped += 1;
+            println!("skipped: the fuzzer, for want of a C++ compiler ({error:#}); `apt-get install g++` brings it");
+        }
     }
     match promtool::find() {
         Ok(program) => tally.step("alert rules by promtool", || promtool::check(&program, TESTS)),
@@ -194,6 +203,11 @@ fn cluster_tests() -> Result<(u32, u32)> {
 /// A command of cargo's that compiles, shown with how far it is.
 fn compiled(title: &str, verb: &[&str], package: Package<'_>, last: &[&str]) -> Result<()> {
     step(title, |step| repository::compile_with(verb, package, true, last, &|far| step.say(far)).map(drop))
+}
+
+fn fuzz_step(full: bool) -> Result<()> {
+    let fuzzer = step("build the fuzzer", |step| fuzz::build(&|far| step.say(far)))?;
+    fuzz::run(&fuzzer, full)
 }
 
 fn cargo_step(arguments: &[&str]) -> Result<()> {

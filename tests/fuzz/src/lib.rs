@@ -10,6 +10,13 @@ mod controller_config;
 mod policy;
 mod settings;
 
+use std::sync::LazyLock;
+
+use isbsvc::controller_config::ControllerConfig;
+
+/// The configuration that services' own texts are merged over; read once.
+static BUILT_IN: LazyLock<ControllerConfig> = LazyLock::new(ControllerConfig::built_in);
+
 /// Something that reads what a stranger wrote.
 #[derive(Clone, Copy)]
 pub struct Target {
