@@ -46,7 +46,7 @@ pub fn answer(question: Question, request: Request, measure: &Measure) -> Answer
         return refusal;
     }
     // Nothing of ours is lost by deleting here (the finalizer looks after that), the status has its own writers, and an object that is being deleted
-    // must be able to lose its finalizers.
+    // must be able to lose its finalizers; a change of its spec is judged all the same.
     if matches!(request.operation(), Operation::Delete | Operation::Connect) || request.is_subresource() || request.is_being_deleted() {
         return Answer::allow();
     }

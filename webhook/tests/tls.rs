@@ -195,6 +195,55 @@ async fn http2_is_not_offered() {
     }
 }
 
+/// What comes back for these bytes, until the server closes.
+async fn raw(running: &Running, bytes: Vec<u8>) -> String {
+    let mut connection = running.connect().await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        connection.stream.write_all(&bytes).unwrap();
+        // No more will come: a body that is shorter than was said ends here.
+        connection.stream.conn.send_close_notify();
+        connection.stream.flush().unwrap();
+        let mut text = Vec::new();
+        let _ = connection.stream.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_without_asking_is_not_spoken() {
+    let running = Running::start(Bounds::default());
+    running.new_leaf("..1");
+    let settings = b"\0\0\0\x04\0\0\0\0\0".as_slice();
+    let said = raw(&running, [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), settings].concat()).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 400"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_false_length_gets_no_decision() {
+    let running = Running::start(Bounds::default());
+    running.new_leaf("..1");
+    let post = |more: &str, body: &str| {
+        format!("POST /validate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{more}\r\n\r\n{body}").into_bytes()
+    };
+    let size = BODY.len();
+    for (length, codes) in [
+        // Too short, so that the rest would be the next request; too long; and two that contradict each other, as smugglers send.
+        (format!("content-length: {}", size - 5), &["400"][..]),
+        (format!("content-length: {}", size + 5), &["400", ""]),
+        (format!("content-length: {size}\r\ncontent-length: {}", size - 5), &["400"]),
+        (format!("content-length: -{size}"), &["400"]),
+    ] {
+        let said = raw(&running, post(&length, BODY)).await;
+        let code = said.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        assert!(codes.contains(&code) && !said.contains("allowed"), "{length}: {said}");
+    }
+    let chunk = format!("{size:x}\r\n{BODY}\r\n0\r\n\r\n");
+    let said = raw(&running, post("transfer-encoding: chunked\r\nconnection: close", &chunk)).await;
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("\"allowed\":true"), "without a length, in pieces: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_that_does_not_come_is_dropped_and_its_place_is_free_again() {
     let running = Running::start(Bounds { handshake: Duration::from_millis(100), connections: 1, ..Bounds::default() });

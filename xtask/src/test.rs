@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     keep_cluster: bool,
     /// Only the tests on a cluster whose names hold one of these words, those that take long among them; `local-cluster` is the test of the local cluster
-    /// itself
+    /// itself, and `fuzz`, alone, is the fuzzer, which needs none
     #[arg(value_name = "NAME", conflicts_with_all = ["no_cluster", "full"])]
     only: Vec<String>,
 }
@@ -148,6 +148,10 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// What the words name: the test of the local cluster, the tests on one, or both.
 fn only(options: &Options) -> Result<()> {
+    if options.only == [fuzz::NAME] {
+        fuzz::compiler()?;
+        return fuzz_step(false);
+    }
     let words: Vec<&str> = options.only.iter().map(String::as_str).filter(|word| *word != local_cluster::NAME).collect();
     if words.is_empty() && options.keep_cluster {
         bail!("the test {} always takes its clusters down: leave --keep-cluster out", local_cluster::NAME);

@@ -108,7 +108,9 @@ impl Request {
         if body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > limits::REVIEW_VALUES {
             return Err(Malformed::TooManyValues);
         }
-        let review: Review = serde_json::from_slice(body).map_err(|error| Malformed::Shape(describe(&error)))?;
+        // Of the bytes, serde_json does not look at what it passes over.
+        let text = std::str::from_utf8(body).map_err(|_| Malformed::Shape("not valid JSON (nor UTF-8)".to_owned()))?;
+        let review: Review = serde_json::from_str(text).map_err(|error| Malformed::Shape(describe(&error)))?;
         if review.api_version != API_VERSION || review.kind != KIND {
             let short = |text: &str| super::text::one_line(text, limits::WARNING);
             return Err(Malformed::Version { api_version: short(&review.api_version), kind: short(&review.kind) });
@@ -131,9 +133,12 @@ impl Request {
         self.sub_resource.as_ref().is_some_and(|name| !name.is_empty())
     }
 
+    /// Whether the object goes, and its spec stays: it must be able to lose its finalizers. Another spec is judged as ever, since the servers run until the
+    /// last of them.
     pub(super) fn is_being_deleted(&self) -> bool {
-        let stamp = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null());
-        self.operation() == Operation::Update && self.object.as_ref().is_some_and(stamp)
+        let (Operation::Update, Some(new), Some(old)) = (self.operation(), &self.object, &self.old_object) else { return false };
+        let goes = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null());
+        goes(old) && goes(new) && old.get("spec") == new.get("spec")
     }
 }
 

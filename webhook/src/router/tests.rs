@@ -76,10 +76,13 @@ async fn what_is_no_question_gets_the_right_code() {
     packed.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
     let mut got = post_to("/validate", "");
     *got.method_mut() = Method::GET;
+    let mut put = post_to("/mutate", review().to_string());
+    *put.method_mut() = Method::PUT;
     let cases = [
         (post_to("/", ""), 404),
         (post_to("/validate/more", ""), 404),
         (got, 405),
+        (put, 405),
         (HttpRequest::post("/validate").body(Body::from(review().to_string())).unwrap(), 415),
         (typed("application/x-www-form-urlencoded"), 415),
         (packed, 415),

@@ -12,6 +12,8 @@ use crate::cluster::prerequisites::is_root;
 use crate::cluster::progress::line;
 use crate::repository::{self, Package};
 
+/// The word that runs it alone.
+pub const NAME: &str = "fuzz";
 /// The fuzzer with its engine, which needs a C++ compiler.
 const FUZZER: Package<'_> = Package { name: "isbsvc-fuzz", features: "engine" };
 /// Seconds for each target in every run: enough to try the committed inputs and some ten thousand neighbours of theirs.
