@@ -164,7 +164,7 @@ proptest! {
 #[test]
 fn thousands_of_faults_make_a_short_answer() {
     let arguments: Vec<_> = (0..5000).map(|number| number.to_string()).collect();
-    let settings: String = (0..1000).map(|number| format!("x{number}: 1\n")).collect();
+    let settings = (0..1000).map(|number| format!("x{number}: 1")).collect::<Vec<_>>().join("\n");
     let object = service(&json!({ "jetstream": { "version": "2.12.7", "startArgs": arguments, "settings": settings } }));
     let response = create(Question::Validate, &object);
     let message = response["status"]["message"].as_str().unwrap();
