@@ -15,9 +15,6 @@ fn webhook(case: &Case) -> Value {
     let mut new = case.new.clone();
     for object in old.iter_mut().chain([&mut new]) {
         object["metadata"]["namespace"] = json!("corpus");
-        if case.terminating {
-            object["metadata"]["deletionTimestamp"] = json!("2026-11-25T12:00:00Z");
-        }
     }
     let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
     let review = json!({
@@ -36,7 +33,8 @@ fn webhook(case: &Case) -> Value {
 fn library_and_webhook_say_the_same_of_the_corpus() {
     let cases = cases();
     assert!(cases.len() > 150, "{}", cases.len());
-    for case in &cases {
+    // The API server asks nobody about an object that is being deleted (matchConditions of the configuration).
+    for case in cases.iter().filter(|case| !case.terminating) {
         let response = webhook(case);
         let verdict = case.library();
         assert_eq!(response["allowed"], json!(verdict.denied().is_empty()), "{}: {response}", case.name);

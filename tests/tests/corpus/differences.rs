@@ -36,9 +36,6 @@ pub const DEFINITION: &[Difference] = &[
     ("two types, and one is left", None, &["type-change"]),
 ];
 
-/// What the webhook refuses and policies let pass: they do not have to read the whole of an object, and so a field that nobody could read may stay as it is.
-pub const LET_PASS: &[&str] = &["what cannot be read stays, and something else changes"];
-
 /// What is expected instead.
 pub fn expected_of(list: &[Difference], name: &str, definition: Definition) -> Option<BTreeSet<&'static str>> {
     list.iter()
