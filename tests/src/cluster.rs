@@ -6,6 +6,7 @@
 mod controller;
 mod messages;
 mod pods;
+mod reviews;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 pub use controller::Controller;
 pub use messages::{Load, Messages, Outcome};
 pub use pods::Pods;
+pub use reviews::{Answers, Reviews};
 
 /// What most things on the cluster are given at most.
 pub const MINUTE: Duration = Duration::from_mins(1);

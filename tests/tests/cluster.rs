@@ -41,3 +41,5 @@ mod sample;
 mod secured;
 #[path = "cluster/versions.rs"]
 mod versions;
+#[path = "cluster/webhook.rs"]
+mod webhook;
