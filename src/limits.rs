@@ -122,6 +122,17 @@ pub const FILE: u64 = 1024 * 1024;
 pub const POLICY_NAMESPACES: usize = 500;
 /// How often a policy that cannot be used is told anew: Kubernetes forgets an event after an hour.
 pub const POLICY_AGAIN: Duration = Duration::from_mins(45);
+/// After the start, how long the webhook waits to be ready for what it keeps of the cluster: whoever cannot read it (no permission, no way) serves all
+/// the same, and says what was not checked.
+pub const STORES_WAIT: Duration = Duration::from_secs(10);
+/// How long what was read of the cluster still counts while it cannot be followed: an API server that restarts is back within that time.
+pub const STORE_STALE: Duration = Duration::from_mins(1);
+/// Objects in one answer of the API server when the webhook reads all of a kind: Pipelines can be large, and only a few words of each are kept.
+pub const STORE_PAGE: u32 = 100;
+/// One question to the API server whether somebody may override a rule: it is asked twice within the 5 s that a change has in all.
+pub const ACCESS_REVIEW: Duration = Duration::from_millis(1500);
+/// Such questions at one moment: overrides are rare, and anybody on the pod network could make the webhook ask.
+pub const ACCESS_REVIEWS_AT_ONCE: usize = 4;
 
 /// How long a Lease holds without being renewed: what a dead controller costs at most before another one goes on.
 pub const LEASE_TERM: Duration = Duration::from_secs(15);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{InterStepBufferServiceSpec, names};
 
@@ -115,4 +116,17 @@ pub struct PipelineUse {
     pub name: String,
     /// Whether it is being deleted.
     pub deleting: bool,
+}
+
+/// Those of the Pipelines, each with what it names as its service, that use this one; by name.
+pub fn uses<'a>(pipelines: impl IntoIterator<Item = (&'a ObjectMeta, &'a str)>, service: &str) -> Vec<PipelineUse> {
+    let of_service = pipelines.into_iter().filter(|(_, used)| *used == service);
+    let mut uses: Vec<_> = of_service
+        .map(|(metadata, _)| PipelineUse {
+            name: metadata.name.clone().unwrap_or_default(),
+            deleting: metadata.deletion_timestamp.is_some(),
+        })
+        .collect();
+    uses.sort_by(|one, other| one.name.cmp(&other.name));
+    uses
 }

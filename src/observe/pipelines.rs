@@ -1,10 +1,7 @@
 use kube::api::{ApiResource, DynamicObject};
 
-use crate::api::names;
-use crate::observed::PipelineUse;
-
-/// Name of the service that a Pipeline uses when it names none (`spec.interStepBufferServiceName`).
-const DEFAULT_SERVICE: &str = "default";
+use crate::api::{names, service_of_pipeline};
+use crate::observed::{self, PipelineUse};
 
 /// Numaflow's Pipelines. They are not ours: only the few fields that we need are read, and they may not be installed at all.
 pub fn resource() -> ApiResource {
@@ -22,22 +19,13 @@ pub fn resource() -> ApiResource {
 pub type Thin = DynamicObject;
 
 /// The service that a Pipeline uses.
-pub(super) fn service_of(pipeline: &DynamicObject) -> &str {
-    pipeline.data["spec"]["interStepBufferServiceName"].as_str().filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SERVICE)
+fn service_of(pipeline: &DynamicObject) -> &str {
+    service_of_pipeline(pipeline.data["spec"]["interStepBufferServiceName"].as_str())
 }
 
 /// Those of the Pipelines that use the service, by name.
 pub(super) fn uses<'a>(pipelines: impl IntoIterator<Item = &'a DynamicObject>, service: &str) -> Vec<PipelineUse> {
-    let mut uses: Vec<_> = pipelines
-        .into_iter()
-        .filter(|pipeline| service_of(pipeline) == service)
-        .map(|pipeline| PipelineUse {
-            name: pipeline.metadata.name.clone().unwrap_or_default(),
-            deleting: pipeline.metadata.deletion_timestamp.is_some(),
-        })
-        .collect();
-    uses.sort_by(|one, other| one.name.cmp(&other.name));
-    uses
+    observed::uses(pipelines.into_iter().map(|pipeline| (&pipeline.metadata, service_of(pipeline))), service)
 }
 
 #[cfg(test)]

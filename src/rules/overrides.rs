@@ -23,6 +23,13 @@ pub struct Override {
     pub target: String,
 }
 
+impl Override {
+    /// Whether this finding is the one that it overrides.
+    pub fn covers(&self, finding: &Finding) -> bool {
+        covers(self.rule, &self.target, finding)
+    }
+}
+
 impl std::fmt::Display for Override {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}={}", self.rule, self.target)

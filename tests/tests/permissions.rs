@@ -1,4 +1,4 @@
-//! What `manifests/` lets the controller do is what the code asks for: no verb more, and none less.
+//! What `manifests/` lets the controller and the webhook do is what the code asks for: no verb more, and none less.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,16 +8,18 @@ use serde_json::Value;
 const FULL: [&str; 2] =
     [include_str!("../../manifests/controller/cluster-role.yaml"), include_str!("../../manifests/controller/role.yaml")];
 const NAMESPACED: [&str; 1] = [include_str!("../../manifests/namespaced/role.yaml")];
+const REVIEWS: [&str; 1] = [include_str!("../../manifests/webhook/cluster-role.yaml")];
 const GUARD: [&str; 2] = [include_str!("../../manifests/guard/cluster-role.yaml"), include_str!("../../manifests/guard/role.yaml")];
 
-/// Where the controller runs.
+/// Where the controller runs; or the webhook.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Full,
     Namespaced,
     Guard,
+    Reviews,
 }
-use Mode::{Full, Guard, Namespaced};
+use Mode::{Full, Guard, Namespaced, Reviews};
 
 /// Every mode that looks after services.
 const SERVICES: &[Mode] = &[Full, Namespaced];
@@ -73,6 +75,9 @@ const USED: &[Use] = &[
     ("secrets[isbsvc-webhook-tls]", &["update"], EVERY, "src/controller/webhook/certificate.rs", "api.replace("),
     ("services[isbsvc-webhook]", &["list", "watch"], &[Guard], "src/controller/webhook.rs", "watch!(\"services\""),
     ("discovery.k8s.io/endpointslices", &["list", "watch"], WEBHOOK, "src/controller/webhook.rs", "watch!(\"endpointslices\""),
+    ("namespaces", &["list", "watch"], &[Reviews], "webhook/src/cluster.rs", "Api<PartialObjectMeta<Namespace>> = Api::all("),
+    ("numaflow.numaproj.io/pipelines", &["list", "watch"], &[Reviews], "webhook/src/cluster.rs", "Api<Pipeline> = Api::all("),
+    ("authorization.k8s.io/subjectaccessreviews", &["create"], &[Reviews], "webhook/src/cluster/permission.rs", "api.create("),
     (
         "admissionregistration.k8s.io/mutatingwebhookconfigurations",
         &["create"],
@@ -128,7 +133,7 @@ fn granted(manifests: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_mode_is_granted_what_it_uses_and_nothing_else() {
-    for (mode, manifests) in [(Full, &FULL[..]), (Namespaced, &NAMESPACED), (Guard, &GUARD)] {
+    for (mode, manifests) in [(Full, &FULL[..]), (Namespaced, &NAMESPACED), (Guard, &GUARD), (Reviews, &REVIEWS)] {
         let used = USED.iter().filter(|(_, _, modes, ..)| modes.contains(&mode));
         let used: BTreeSet<_> = used.flat_map(|(resource, verbs, ..)| verbs.iter().map(move |verb| format!("{verb} {resource}"))).collect();
         let granted = granted(manifests);

@@ -1,7 +1,10 @@
 //! `AdmissionReview` in, decision out: no network, no clock, no state.
 
 mod answer;
+mod delete;
 mod mutate;
+mod nearby;
+mod overriding;
 mod review;
 mod text;
 mod validate;
@@ -10,7 +13,9 @@ use isbsvc::controller_config::ControllerConfig;
 use isbsvc::rules::Policy;
 
 pub use answer::{Answer, Status};
-pub use review::{Malformed, Operation, Request};
+pub use nearby::{Nearby, Nothing};
+pub use overriding::{Access, Pending, Permission};
+pub use review::{Asker, Malformed, Operation, Request};
 
 /// What the rules are asked with. Replaced as a whole when a file changes.
 #[derive(Clone, Debug)]
@@ -40,19 +45,43 @@ impl Question {
     }
 }
 
-/// Answers one request. Whatever has a uid gets an answer that the API server can show to a person.
-pub fn answer(question: Question, request: Request, measure: &Measure) -> Answer {
+/// What a look at a request gave.
+#[derive(Debug)]
+pub enum Decision {
+    /// The answer.
+    Made(Answer),
+    /// The answer depends on whether somebody may override a rule.
+    Asks(Box<Pending>),
+}
+
+/// Decides about one request. Whatever has a uid gets an answer that the API server can show to a person.
+pub fn decide(question: Question, request: Request, measure: &Measure, nearby: &dyn Nearby) -> Decision {
     if let Some(refusal) = review::not_ours(&request) {
-        return refusal;
+        return Decision::Made(refusal);
     }
-    // Nothing of ours is lost by deleting here (the finalizer looks after that), the status has its own writers, and an object that is being deleted
-    // must be able to lose its finalizers; a change of its spec is judged all the same.
-    if matches!(request.operation(), Operation::Delete | Operation::Connect) || request.is_subresource() || request.is_being_deleted() {
-        return Answer::allow();
+    // The status has its own writers, and an object that is being deleted must be able to lose its finalizers; a change of its spec is judged all the
+    // same.
+    if request.operation() == Operation::Connect || request.is_subresource() || request.is_being_deleted() {
+        return Decision::Made(Answer::allow());
     }
-    match question {
-        Question::Mutate => mutate::answer(&request),
-        Question::Validate => validate::answer(request, measure),
+    match (question, request.operation()) {
+        // A patch of what goes would be an error.
+        (Question::Mutate, Operation::Delete) => Decision::Made(Answer::allow()),
+        (Question::Mutate, _) => mutate::decide(request, measure, nearby),
+        (Question::Validate, Operation::Delete) => Decision::Made(delete::answer(request, measure, nearby)),
+        (Question::Validate, _) => match validate::decide(request, measure, nearby) {
+            // What may be overridden refuses at any level, so only here can a policy that nobody can read be the reason.
+            Decision::Made(answer) => Decision::Made(answer.explained(measure.policy.stands_in())),
+            asks @ Decision::Asks(_) => asks,
+        },
+    }
+}
+
+/// The same where nothing is known but the request, so that nobody may override a rule.
+pub fn answer(question: Question, request: Request, measure: &Measure) -> Answer {
+    match decide(question, request, measure, &Nothing) {
+        Decision::Made(answer) => answer,
+        Decision::Asks(pending) => pending.answer(&Permission::not_asked()),
     }
 }
 

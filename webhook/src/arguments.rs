@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Policy: which rules warn and which refuse; without it, or until the file is there, every rule has its own level
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Read Namespaces and Pipelines of the cluster, and ask it who may override a rule; as the pod's service account, or by the variable KUBECONFIG
+    #[arg(long)]
+    pub cluster: bool,
     /// Where to answer /healthz, /readyz and /metrics, in plain HTTP; nowhere unless given
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,

@@ -6,6 +6,7 @@
 mod admin;
 pub mod admission;
 mod arguments;
+pub mod cluster;
 mod configuration;
 mod connection;
 mod logging;

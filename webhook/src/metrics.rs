@@ -79,11 +79,62 @@ macro_rules! words_as_label {
         })*
     };
 }
-words_as_label!(Question, Operation, Outcome, ConfigFile);
+words_as_label!(Question, Operation, Outcome, ConfigFile, Kind, Granted);
+
+/// What is followed of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Labels of namespaces, and which of them are being deleted.
+    Namespaces,
+    /// Which services Pipelines use.
+    Pipelines,
+}
+
+impl Kind {
+    /// One word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Pipelines => "pipelines",
+        }
+    }
+}
+
+/// What became of a question whether somebody may override a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Granted {
+    /// Somebody may.
+    Yes,
+    /// Somebody may not.
+    No,
+    /// There was no answer.
+    Unknown,
+}
+
+impl Granted {
+    /// One word, for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FileLabels {
     file: ConfigFile,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    store: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccessLabels {
+    granted: Granted,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -114,6 +165,8 @@ pub struct Metrics {
     config_failures: Family<FileLabels, Counter>,
     policy_good: Gauge,
     policy_fingerprint: Gauge,
+    stores: Family<StoreLabels, Gauge>,
+    access: Family<AccessLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -162,8 +215,17 @@ impl Metrics {
             "First 32 bits of the SHA-256 of the policy in force; 0 where there is none, 1 where every rule is enforced in its place",
             policy_fingerprint.clone(),
         );
+        let (stores, access) = (Family::<StoreLabels, Gauge>::default(), Family::<AccessLabels, Counter>::default());
+        ours.register(
+            "store_current",
+            "1 while what is kept of the cluster follows it; 0 before it was read, and while it cannot be followed",
+            stores.clone(),
+        );
+        ours.register("override_questions", "Questions to the API server whether somebody may override a rule, by answer", access.clone());
         Self {
             registry,
+            stores,
+            access,
             requests,
             duration,
             panics,
@@ -181,6 +243,16 @@ impl Metrics {
         let operation = operation.unwrap_or(Operation::Other);
         self.requests.get_or_create(&RequestLabels { path, operation, outcome }).inc();
         self.duration.get_or_create(&QuestionLabels { path }).observe(took.as_secs_f64());
+    }
+
+    /// Notes whether a part of the cluster is followed.
+    pub fn followed(&self, store: Kind, current: bool) {
+        self.stores.get_or_create(&StoreLabels { store }).set(i64::from(current));
+    }
+
+    /// Counts a question whether somebody may override a rule.
+    pub fn override_question(&self, granted: Granted) {
+        self.access.get_or_create(&AccessLabels { granted }).inc();
     }
 
     /// Notes until when the certificate is valid that is served from now on.

@@ -17,7 +17,7 @@ use tokio::sync::SemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::Webhook;
-use crate::admission::{self, Answer, Operation, Question, Request};
+use crate::admission::{self, Answer, Decision, Operation, Question, Request};
 use crate::metrics::Outcome;
 use reply::Failure;
 
@@ -100,7 +100,7 @@ async fn judge(webhook: &Webhook, question: Question, request: HttpRequest, seen
     // Put off at once, with a word when to come again, rather than left waiting until the caller gives up.
     let _place = webhook.at_once.try_acquire().map_err(|_| Failure::Busy)?;
     let (body, _room) = read(webhook, &head.headers, body).await?;
-    let _core = webhook.judging.acquire().await.map_err(|_| Failure::Busy)?;
+    let core = webhook.judging.acquire().await.map_err(|_| Failure::Busy)?;
     let request = Request::read(&body).map_err(Failure::Malformed)?;
     drop(body);
     *seen = Seen {
@@ -109,7 +109,16 @@ async fn judge(webhook: &Webhook, question: Question, request: HttpRequest, seen
         namespace: request.namespace.clone(),
         name: request.name.clone(),
     };
-    Ok(admission::answer(question, request, &webhook.measure.load()))
+    let decision = admission::decide(question, request, &webhook.measure.load(), webhook.nearby());
+    // Waiting for the API server needs no core.
+    drop(core);
+    Ok(match decision {
+        Decision::Made(answer) => answer,
+        Decision::Asks(pending) => {
+            let permission = webhook.may_override(pending.access()).await;
+            pending.answer(&permission)
+        }
+    })
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Failure> {

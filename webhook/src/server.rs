@@ -18,14 +18,18 @@ use tokio::sync::mpsc;
 
 use crate::connection::Guarded;
 use crate::metrics::ConfigFile;
-use crate::{Arguments, Bounds, Files, Look, Metrics, Webhook, admin_router, logging, router};
+use crate::{Arguments, Bounds, Files, Look, Metrics, Webhook, admin_router, cluster, logging, router};
 
 /// Runs the webhook until a signal ends it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(arguments.log_format);
     let files = Files::open(arguments.controller_config, arguments.policy)?;
     let certificate = Arc::new(CertificateReloader::new(&arguments.tls_cert, &arguments.tls_key));
-    let webhook = Arc::new(Webhook::new(Bounds::default(), files.measure(), Metrics::default(), Arc::clone(&certificate)));
+    let mut webhook = Webhook::new(Bounds::default(), files.measure(), Metrics::default(), Arc::clone(&certificate));
+    if arguments.cluster {
+        webhook = webhook.with_cluster(cluster::connect().await?);
+    }
+    let webhook = Arc::new(webhook);
     // All that can be a mistake of the command line comes before the first line of log.
     let listener = bind(arguments.listen)?;
     let admin = arguments.admin_listen.map(bind).transpose()?;

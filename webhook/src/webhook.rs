@@ -8,8 +8,9 @@ use isbsvc_certs::serve::CertificateReloader;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::admission::Measure;
-use crate::metrics::Metrics;
+use crate::admission::{Access, Measure, Nearby, Nothing, Permission};
+use crate::cluster::Cluster;
+use crate::metrics::{Granted, Metrics};
 
 /// Bounds of requests and connections. Those of `isbsvc::limits` hold; tests take smaller ones.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,8 @@ impl Default for Bounds {
 pub struct Webhook {
     pub(crate) bounds: Bounds,
     pub(crate) measure: ArcSwap<Measure>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    cluster: Option<Cluster>,
     pub(crate) certificate: Arc<CertificateReloader>,
     pub(crate) at_once: Semaphore,
     pub(crate) judging: Semaphore,
@@ -64,13 +66,43 @@ impl Webhook {
         Self {
             bounds,
             measure: ArcSwap::from_pointee(measure),
-            metrics,
+            metrics: Arc::new(metrics),
+            cluster: None,
             certificate,
             at_once: Semaphore::new(bounds.at_once),
             judging: Semaphore::new(bounds.judged_at_once),
             bytes: Semaphore::new(bounds.bodies),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Knows what else there is in the cluster, and who may override a rule.
+    #[must_use]
+    pub fn with_cluster(mut self, client: kube::Client) -> Self {
+        self.cluster = Some(Cluster::follow(client, &self.metrics));
+        self
+    }
+
+    /// What is known beside a review.
+    pub(crate) fn nearby(&self) -> &dyn Nearby {
+        self.cluster.as_ref().map_or(&Nothing, |cluster| cluster as &dyn Nearby)
+    }
+
+    /// Whether somebody may override a rule. No answer is no permission.
+    pub(crate) async fn may_override(&self, access: &Access) -> Permission {
+        let permission = match &self.cluster {
+            Some(cluster) => cluster.may_override(access).await,
+            None => Permission::not_asked(),
+        };
+        self.metrics.override_question(match &permission {
+            Permission::Granted => Granted::Yes,
+            Permission::Refused => Granted::No,
+            Permission::Unknown(why) => {
+                tracing::warn!(why, "whether somebody may override a rule was not answered");
+                Granted::Unknown
+            }
+        });
+        permission
     }
 
     /// Judges by this from now on.
@@ -97,7 +129,7 @@ impl Webhook {
         match self.certificate.facts() {
             None => Some("no certificate is loaded yet"),
             Some(facts) if !facts.is_valid(now) => Some("the certificate is not valid now"),
-            Some(_) => None,
+            Some(_) => self.cluster.as_ref().and_then(Cluster::not_ready),
         }
     }
 }

@@ -61,6 +61,24 @@ impl Status {
     }
 }
 
+/// How a refusal is called in the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The object says what must not be. Also where a change of instance is refused: 403 Forbidden would send people to look for a missing permission.
+    Invalid,
+    /// Something else is in the way, and may go.
+    Conflict,
+}
+
+impl Refusal {
+    fn code(self) -> (u16, &'static str) {
+        match self {
+            Self::Invalid => (422, "Invalid"),
+            Self::Conflict => (409, "Conflict"),
+        }
+    }
+}
+
 impl Answer {
     /// Allows, and changes nothing.
     pub fn allow() -> Self {
@@ -68,10 +86,10 @@ impl Answer {
     }
 
     /// Refuses by what denies, and tells the rest, each at its level.
-    pub(super) fn judged(name: &str, findings: &[Finding]) -> Self {
+    pub(super) fn judged(name: &str, findings: &[Finding], refusal: Refusal) -> Self {
         let of = |level: Level| findings.iter().filter(|finding| finding.level == level).cloned().collect::<Vec<_>>();
         let denials = of(Level::Deny);
-        let answer = if denials.is_empty() { Self::allow() } else { Self::invalid(name, &denials) };
+        let answer = if denials.is_empty() { Self::allow() } else { Self::refused(name, &denials, refusal) };
         answer.warned(&of(Level::Warn)).noted("audited-by", &of(Level::Audit))
     }
 
@@ -80,10 +98,15 @@ impl Answer {
         Self { allowed: false, status: Some(Status::failure(400, "BadRequest", message)), ..Self::allow() }
     }
 
-    /// Refuses an object for what it says.
-    ///
-    /// Always as 422 Invalid, also where a change of instance is refused: 403 Forbidden would send people to look for a missing permission.
-    pub(super) fn invalid(name: &str, findings: &[Finding]) -> Self {
+    /// Refuses an override of these findings for want of a permission.
+    pub(super) fn forbidden(message: String, findings: &[Finding]) -> Self {
+        let denials: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Deny).cloned().collect();
+        let message = text::one_line(&message, limits::FINDING);
+        Self { allowed: false, status: Some(Status::failure(403, "Forbidden", message)), ..Self::allow() }.noted("denied-by", &denials)
+    }
+
+    /// Refuses an object for what it says, or where it is.
+    pub(super) fn refused(name: &str, findings: &[Finding], refusal: Refusal) -> Self {
         let told = &findings[..findings.len().min(limits::FINDINGS)];
         let mut lines: Vec<_> = told.iter().map(|finding| text::with_rule(&said(finding), finding.rule, limits::FINDING)).collect();
         if findings.len() > told.len() {
@@ -101,8 +124,9 @@ impl Answer {
                 field: text::one_line(&finding.field, limits::FINDING),
             })
             .collect();
+        let (code, reason) = refusal.code();
         let details = Details { name: text::one_line(name, limits::FINDING), group: GROUP, kind: OBJECT_KIND, causes };
-        let status = Status { details: Some(details), ..Status::failure(422, "Invalid", message) };
+        let status = Status { details: Some(details), ..Status::failure(code, reason, message) };
         Self { allowed: false, status: Some(status), ..Self::allow() }.noted("denied-by", findings)
     }
 
@@ -154,6 +178,19 @@ impl Answer {
         }
         answer.patch = missing.into_iter().map(|(path, value)| json!({ "op": "add", "path": path, "value": value })).collect();
         answer
+    }
+
+    /// Adds a value beside what is filled in.
+    pub(super) fn with(mut self, path: &str, value: Value) -> Self {
+        self.patch.push(json!({ "op": "add", "path": path, "value": value }));
+        self
+    }
+
+    /// Notes which overrides were accepted, and tells whoever made the change.
+    pub(super) fn overridden(mut self, overrides: &str) -> Self {
+        self.warnings.push(text::one_line(&format!("overridden, and carried out whatever it costs: {overrides}"), limits::WARNING));
+        self.annotations.insert("overridden", overrides.to_owned());
+        self
     }
 
     /// Whether the request goes on.

@@ -1,9 +1,23 @@
+use isbsvc::api::names;
 use isbsvc::defaults;
 
 use super::answer::Answer;
-use super::review::Request;
+use super::overriding;
+use super::review::{Operation, Request};
+use super::validate::{self, annotation};
+use super::{Decision, Measure, Nearby, Question};
 
-/// Adds what was left out, by the pointer and nothing more: fields that we do not know stay as they are.
-pub(super) fn answer(request: &Request) -> Answer {
-    request.object.as_ref().map_or_else(Answer::allow, |object| Answer::fill(defaults::missing(object)))
+/// Adds what was left out, by the pointer and nothing more: fields that we do not know stay as they are. Where the change overrides a rule, that is
+/// recorded if whoever makes it may do so.
+pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -> Decision {
+    let Some(object) = &request.object else { return Decision::Made(Answer::allow()) };
+    let filled = Answer::fill(defaults::missing(object));
+    if request.operation() != Operation::Update || annotation(object, names::OVERRIDE_ANNOTATION).is_none() {
+        return Decision::Made(filled);
+    }
+    let Some((asked, access)) = validate::judge(request, measure, nearby).ok() else { return Decision::Made(filled) };
+    match overriding::pending(Question::Mutate, asked, access, filled) {
+        Ok(pending) => Decision::Asks(Box::new(pending)),
+        Err((_, filled)) => Decision::Made(filled),
+    }
 }

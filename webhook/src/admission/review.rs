@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use isbsvc::api::names::{GROUP, PLURAL};
 use isbsvc::limits;
 use serde::Deserialize;
@@ -46,7 +48,27 @@ pub enum Operation {
     Other,
 }
 
-/// The fields of an admission request that a decision needs. Who asks is not among them: it would only be one more thing to keep out of logs.
+/// Who asks. It goes into the question whether somebody may override a rule, and nowhere else: not into a log, a message or a metric.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Asker {
+    /// Name of the user.
+    pub username: String,
+    /// The user by an identity that is never used again.
+    pub uid: String,
+    /// Groups of the user.
+    pub groups: Option<Vec<String>>,
+    /// What else the authenticator says.
+    pub extra: Option<BTreeMap<String, Option<Vec<String>>>>,
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asker(..)")
+    }
+}
+
+/// The fields of an admission request that a decision needs.
 ///
 /// These are our own types because those of kube insist on metadata of a certain shape, and write a patch as an array of numbers.
 #[derive(Debug, Deserialize)]
@@ -67,6 +89,8 @@ pub struct Request {
     operation: String,
     pub(super) object: Option<Value>,
     pub(super) old_object: Option<Value>,
+    #[serde(default)]
+    pub(super) user_info: Asker,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,3 +1,8 @@
+mod deletion;
+mod overriding;
+
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use isbsvc::limits;
@@ -34,8 +39,17 @@ fn ask(question: Question, request: &Value) -> Value {
 }
 
 fn ask_by(measure: &Measure, question: Question, request: &Value) -> Value {
+    ask_beside(question, request, measure, &Nothing)
+}
+
+/// The same, beside what else there is. Nobody may override anything.
+fn ask_beside(question: Question, request: &Value, measure: &Measure, nearby: &dyn Nearby) -> Value {
     let request = Request::read(&review(request)).unwrap();
-    let review = answer(question, request, measure).into_review("u-1");
+    let answer = match decide(question, request, measure, nearby) {
+        Decision::Made(answer) => answer,
+        Decision::Asks(pending) => pending.answer(&Permission::not_asked()),
+    };
+    let review = answer.into_review("u-1");
     assert_eq!((&review["apiVersion"], &review["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
     let response = &review["response"];
     assert_eq!(response["uid"], "u-1");

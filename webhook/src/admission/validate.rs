@@ -1,11 +1,12 @@
-use isbsvc::api::{DecodeError, InterStepBufferService, decode};
+use isbsvc::api::{DecodeError, InterStepBufferService, decode, names};
 use isbsvc::defaults;
-use isbsvc::rules::{self, Finding, Level};
+use isbsvc::rules::{self, Finding, Level, Levels};
 use serde_json::Value;
 
-use super::Measure;
-use super::answer::Answer;
+use super::answer::{Answer, Refusal};
+use super::overriding::{self, Access, Judged};
 use super::review::Request;
+use super::{Decision, Measure, Nearby, Question};
 
 /// Name under which an object that cannot be read is refused.
 const READABLE: &str = "readable";
@@ -26,24 +27,51 @@ const GUARDED: [&str; 6] = [
 const TYPES: [&str; 4] = ["/spec/jetstream", "/spec/redis", "/spec/redis/native", "/spec/redis/external"];
 
 /// Asks the rules about the object as it would be, whether or not the defaults were filled in before.
-pub(super) fn answer(request: Request, measure: &Measure) -> Answer {
-    let Some(object) = request.object else { return Answer::bad_request("the request holds no object".to_owned()) };
+pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -> Decision {
+    let (mut judged, access) = match judge(request, measure, nearby) {
+        Ok(judged) => judged,
+        Err(refusal) => return Decision::Made(refusal),
+    };
+    judged.check_annotations();
+    match overriding::pending(Question::Validate, judged, access, Answer::allow()) {
+        Ok(pending) => Decision::Asks(Box::new(pending)),
+        Err((judged, _)) => Decision::Made(Answer::judged(judged.new.name(), &judged.findings, Refusal::Invalid)),
+    }
+}
+
+/// What the rules say of a request, and who asks; an answer where there is nothing more to ask.
+pub(super) fn judge(request: Request, measure: &Measure, nearby: &dyn Nearby) -> Result<(Judged, Access), Answer> {
+    let levels = levels(&request.namespace, measure, nearby);
+    let Some(object) = request.object else { return Err(Answer::bad_request("the request holds no object".to_owned())) };
     let mut object = prepared(object);
     let mut old = request.old_object.map(prepared);
     let as_before = old.as_mut().map(|old| leave_aside(old, &mut object)).unwrap_or_default();
     let new = match decode(&object) {
         Ok(new) => new,
         // Nothing of it is new, not even what cannot be left aside.
-        Err(error) if old.is_some_and(|old| old.get("spec") == object.get("spec")) => {
-            return Answer::judged(&request.name, &[unreadable(&error, Level::Warn, AS_BEFORE)]);
+        Err(error) if old.as_ref().is_some_and(|old| old.get("spec") == object.get("spec")) => {
+            return Err(Answer::judged(&request.name, &[unreadable(&error, Level::Warn, AS_BEFORE)], Refusal::Invalid));
         }
-        Err(error) => return Answer::invalid(&request.name, &[unreadable(&error, Level::Deny, "")]),
+        Err(error) => return Err(Answer::refused(&request.name, &[unreadable(&error, Level::Deny, "")], Refusal::Invalid)),
     };
+    let record = annotation(&object, names::OVERRIDDEN_ANNOTATION);
+    let was = old.as_ref().and_then(|old| annotation(old, names::OVERRIDDEN_ANNOTATION));
     let (old, mut findings) = old.map_or_else(|| (None, Vec::new()), |old| read_old(old, &object));
     findings.extend(as_before);
-    findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &measure.policy.levels(None)));
+    findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &levels));
+    let access = Access { asker: request.user_info, namespace: request.namespace, name: request.name };
+    Ok((Judged { new, old, findings, was, record }, access))
+}
 
-    Answer::judged(new.name(), &findings).explained(measure.policy.stands_in())
+/// The levels that hold in a namespace.
+pub(super) fn levels(namespace: &str, measure: &Measure, nearby: &dyn Nearby) -> Levels {
+    let labels = measure.policy.selects_namespaces().then(|| nearby.labels(namespace)).flatten();
+    measure.policy.levels(labels.as_ref())
+}
+
+/// An annotation of an object that may not be readable as a whole.
+pub(super) fn annotation(object: &Value, name: &str) -> Option<String> {
+    object.get("metadata")?.get("annotations")?.get(name)?.as_str().map(str::to_owned)
 }
 
 /// The object with its defaults, and without what no rule asks for.
