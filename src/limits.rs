@@ -129,7 +129,7 @@ pub const STORES_WAIT: Duration = Duration::from_secs(10);
 pub const STORE_STALE: Duration = Duration::from_mins(1);
 /// Objects in one answer of the API server when the webhook reads all of a kind: Pipelines can be large, and only a few words of each are kept.
 pub const STORE_PAGE: u32 = 100;
-/// One question to the API server whether somebody may override a rule: it is asked twice within the 5 s that a change has in all.
+/// One question to the API server whether somebody may override a rule: each of the two steps of a change asks once, and has 5 s.
 pub const ACCESS_REVIEW: Duration = Duration::from_millis(1500);
 /// Such questions at one moment: overrides are rare, and anybody on the pod network could make the webhook ask.
 pub const ACCESS_REVIEWS_AT_ONCE: usize = 4;

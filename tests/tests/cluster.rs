@@ -19,6 +19,8 @@ mod drift;
 mod guard;
 #[path = "cluster/handover.rs"]
 mod handover;
+#[path = "cluster/in_use.rs"]
+mod in_use;
 #[path = "cluster/messages.rs"]
 mod messages;
 #[path = "cluster/modes.rs"]
@@ -27,6 +29,8 @@ mod modes;
 mod numaflow;
 #[path = "cluster/one_by_one.rs"]
 mod one_by_one;
+#[path = "cluster/override.rs"]
+mod overriding;
 #[path = "cluster/pipelines.rs"]
 mod pipelines;
 #[path = "cluster/policy.rs"]

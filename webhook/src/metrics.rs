@@ -224,8 +224,6 @@ impl Metrics {
         ours.register("override_questions", "Questions to the API server whether somebody may override a rule, by answer", access.clone());
         Self {
             registry,
-            stores,
-            access,
             requests,
             duration,
             panics,
@@ -235,6 +233,8 @@ impl Metrics {
             config_failures,
             policy_good,
             policy_fingerprint,
+            stores,
+            access,
         }
     }
 

@@ -23,7 +23,6 @@ fn both_configurations_ask_about_the_same_and_differ_only_in_what_a_failure_mean
     let (mutating, validating) = (yaml(MUTATING), yaml(VALIDATING));
     for (configuration, path, failure) in [(&mutating, "/mutate", "Ignore"), (&validating, "/validate", "Fail")] {
         assert_eq!(configuration["metadata"]["name"], "isbsvc-webhook");
-        assert_eq!(configuration["webhooks"].as_array().unwrap().len(), 1);
         let webhook = &configuration["webhooks"][0];
         let service = json!({ "namespace": "numaflow-system", "name": "isbsvc-webhook", "path": path, "port": 443 });
         assert_eq!(webhook["clientConfig"], json!({ "caBundle": "", "service": service }));
@@ -34,7 +33,10 @@ fn both_configurations_ask_about_the_same_and_differ_only_in_what_a_failure_mean
         });
         assert_eq!(webhook["rules"], json!([rule]));
         let conditions = webhook["matchConditions"].as_array().unwrap();
-        assert!(conditions.iter().any(|condition| condition["expression"].as_str().unwrap().contains(names::INSTANCE_ANNOTATION)));
+        for annotation in [names::INSTANCE_ANNOTATION, names::OVERRIDE_ANNOTATION, names::OVERRIDDEN_ANNOTATION] {
+            let quoted = format!("'{annotation}'");
+            assert!(conditions.iter().any(|condition| condition["expression"].as_str().unwrap().contains(&quoted)), "{annotation}");
+        }
     }
     for same in ["matchConditions", "namespaceSelector", "rules", "matchPolicy"] {
         assert_eq!(mutating["webhooks"][0][same], validating["webhooks"][0][same], "{same}");
@@ -55,6 +57,45 @@ fn the_policies_are_asked_when_the_webhook_is() {
         assert_eq!(conditions(&spec["matchConditions"]), conditions(&webhook["matchConditions"]), "{}", manifest.path);
         assert_eq!(spec["matchConstraints"]["resourceRules"], webhook["rules"], "{}", manifest.path);
     }
+}
+
+/// The finalizer guards a deletion as well, so a webhook that is down holds none.
+#[test]
+fn deletions_have_an_entry_of_their_own_that_fails_open() {
+    let validating = yaml(VALIDATING);
+    let [check, in_use] = validating["webhooks"].as_array().unwrap().as_slice() else { panic!("two entries") };
+    assert_eq!(yaml(MUTATING)["webhooks"].as_array().unwrap().len(), 1, "a patch of what goes would be an error");
+    assert_eq!(in_use["name"], "in-use.isbsvc.numaflow.numaproj.io");
+    assert_eq!((&in_use["failurePolicy"], &in_use["sideEffects"]), (&json!("Ignore"), &json!("None")));
+    assert!(in_use["timeoutSeconds"].as_u64() < check["timeoutSeconds"].as_u64());
+    let mut rule = check["rules"][0].clone();
+    rule["operations"] = json!(["DELETE"]);
+    assert_eq!(in_use["rules"], json!([rule]));
+    for same in ["clientConfig", "namespaceSelector", "matchPolicy", "admissionReviewVersions"] {
+        assert_eq!(in_use[same], check[same], "{same}");
+    }
+    assert!(in_use.get("matchConditions").is_none());
+}
+
+/// A question about permissions is asked once in each step of a change, and leaves more than half of its time for the rest.
+#[test]
+fn questions_about_permissions_fit_into_the_time_of_a_review() {
+    for configuration in [yaml(MUTATING), yaml(VALIDATING)] {
+        let seconds = configuration["webhooks"][0]["timeoutSeconds"].as_u64().unwrap();
+        assert!(limits::ACCESS_REVIEW * 2 + limits::REVIEW_MARGIN < std::time::Duration::from_secs(seconds));
+    }
+}
+
+/// The token of a pod is worth what its role grants, and only the flag that needs it asks for it.
+#[test]
+fn a_pod_has_a_token_because_it_asks_the_api_server_and_a_way_to_it() {
+    let pod = &yaml(DEPLOYMENT)["spec"]["template"]["spec"];
+    let args = pod["containers"][0]["args"].as_array().unwrap();
+    assert_eq!((args.contains(&json!("--cluster")), &pod["automountServiceAccountToken"]), (true, &json!(true)));
+    let account = yaml(include_str!("../../manifests/webhook/serviceaccount.yaml"));
+    assert_eq!(account["automountServiceAccountToken"], json!(false), "nobody else gets one");
+    let policy = yaml(include_str!("../../manifests/webhook/network-policy.yaml"));
+    assert_eq!(policy["spec"]["egress"], json!([{ "ports": [{ "port": 443 }, { "port": 6443 }] }]));
 }
 
 #[test]

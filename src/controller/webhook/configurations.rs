@@ -83,9 +83,12 @@ mod tests {
         for kind in [Kind::Mutating, Kind::Validating] {
             let object = desired(kind, &webhook, "PEM").unwrap();
             assert_eq!(object["metadata"]["name"], NAME);
-            let one = &object["webhooks"][0]["clientConfig"];
-            assert_eq!(one["caBundle"], STANDARD.encode("PEM"));
-            assert_eq!((&one["service"]["namespace"], &one["service"]["name"]), (&Value::from("elsewhere"), &Value::from("hook")));
+            let entries = object["webhooks"].as_array().unwrap();
+            assert_eq!(entries.len(), if kind == Kind::Validating { 2 } else { 1 });
+            for one in entries.iter().map(|entry| &entry["clientConfig"]) {
+                assert_eq!(one["caBundle"], STANDARD.encode("PEM"));
+                assert_eq!((&one["service"]["namespace"], &one["service"]["name"]), (&Value::from("elsewhere"), &Value::from("hook")));
+            }
         }
         serde_json::from_value::<MutatingWebhookConfiguration>(desired(Kind::Mutating, &webhook, "PEM").unwrap()).unwrap();
         serde_json::from_value::<ValidatingWebhookConfiguration>(desired(Kind::Validating, &webhook, "PEM").unwrap()).unwrap();

@@ -100,9 +100,20 @@ async fn the_configurations_are_installed_only_after_a_replica_is_ready() {
     show(&mut scene.validating, [written[1].body.clone()]);
     scene.replica(false);
     assert_eq!(scene.look().await, (words, Vec::new()));
-    let mut edited = written[1].body.clone();
-    edited["webhooks"][0]["failurePolicy"] = json!("Ignore");
-    show(&mut scene.validating, [edited]);
-    let (_, written) = scene.look().await;
-    assert_eq!(written.len(), 1, "an edit of what stands is put back: {written:?}");
+    // An edit of what stands is put back, in either entry; and one that an earlier version of ours did not have comes.
+    let whole = written[1].body.clone();
+    let edits: [fn(&mut Value); 4] = [
+        |body| body["webhooks"][0]["failurePolicy"] = json!("Ignore"),
+        |body| body["webhooks"][1]["failurePolicy"] = json!("Fail"),
+        |body| body["webhooks"][1]["clientConfig"]["caBundle"] = json!(""),
+        |body| drop(body["webhooks"].as_array_mut().unwrap().pop()),
+    ];
+    for edit in edits {
+        let mut edited = whole.clone();
+        edit(&mut edited);
+        show(&mut scene.validating, [edited]);
+        let (_, written) = scene.look().await;
+        let [put_back] = written.as_slice() else { panic!("one write: {written:?}") };
+        assert_eq!(put_back.body, whole);
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Place, Question, readable, rows, text, variables};
-use crate::api::names::{GROUP, PLURAL};
+use crate::api::names::{self, GROUP, PLURAL};
 use crate::defaults;
 use crate::limits;
 use crate::rules::{Level, Rule};
@@ -32,20 +32,19 @@ pub fn manifests() -> Vec<Manifest> {
 
 /// When a policy is asked, as the webhook is (`manifests/webhook/configurations/validating.yaml` says why).
 fn conditions() -> Value {
-    let annotation = |of: &str| {
-        format!(
-            "(has({of}.metadata.annotations) && 'numaflow.numaproj.io/instance' in {of}.metadata.annotations ? \
-             {of}.metadata.annotations['numaflow.numaproj.io/instance'] : '')"
-        )
-    };
+    let annotation =
+        |of: &str| format!("(has({of}.metadata.annotations) && name in {of}.metadata.annotations ? {of}.metadata.annotations[name] : '')");
+    let names = [names::INSTANCE_ANNOTATION, names::OVERRIDE_ANNOTATION, names::OVERRIDDEN_ANNOTATION].map(|name| format!("'{name}'"));
     let differs = format!(
-        "request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec) || {} != {}",
+        "request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec) || \
+         [{}].exists(name, {} != {})",
+        names.join(", "),
         annotation("object"),
         annotation("oldObject")
     );
     json!([
         { "name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)" },
-        { "name": "spec-or-instance-differs", "expression": differs },
+        { "name": "spec-or-annotations-differ", "expression": differs },
     ])
 }
 

@@ -73,9 +73,10 @@ fn a_namespace_whose_webhook_is_gone_can_be_deleted() {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut configuration: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
         configuration["metadata"]["name"] = json!("test-webhook-gone");
-        let webhook = &mut configuration["webhooks"][0];
-        webhook["clientConfig"]["service"]["name"] = json!("gone");
-        webhook["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace.name } });
+        for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
+            webhook["clientConfig"]["service"]["name"] = json!("gone");
+            webhook["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace.name } });
+        }
         namespace.kubectl_stdin(&["apply", "-f", "-"], &configuration.to_string()).ok();
     }
     eventually("nobody can change a service", MINUTE, || {

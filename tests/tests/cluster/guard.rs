@@ -19,9 +19,10 @@ fn guard(cluster: &Cluster) -> Vec<Value> {
     for object in &mut objects {
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
         if kind.starts_with("Cluster") {
-            object["metadata"]["name"] = json!(GUARD);
+            let own = |name: &Value| json!(format!("{GUARD}-{}", name.as_str().unwrap_or_default()));
+            object["metadata"]["name"] = own(&object["metadata"]["name"]);
             if kind == "ClusterRoleBinding" {
-                object["roleRef"]["name"] = json!(GUARD);
+                object["roleRef"]["name"] = own(&object["roleRef"]["name"]);
             }
         } else {
             assert_eq!(object["metadata"]["namespace"], json!("numaflow-system"), "{kind}");
@@ -113,8 +114,9 @@ fn services_of_numaflows_controller_are_guarded_and_left_alone() {
     assert_eq!(everything(&guarded), before, "nothing of the service was written");
     let log = namespace.kubectl(&["logs", "deployment/isbsvc-controller"]).ok();
     assert!(!log.contains("forbidden") && !log.contains("cannot be watched"), "it has all the rights that it uses: {log}");
-    for kind in ["clusterrole", "clusterrolebinding"] {
-        cluster.kubectl(&["delete", kind, GUARD]).ok();
+    for object in guard(&cluster).iter().filter(|object| object["kind"].as_str().is_some_and(|kind| kind.starts_with("Cluster"))) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        cluster.kubectl(&["delete", &text(&object["kind"]), &text(&object["metadata"]["name"])]).ok();
     }
 }
 

@@ -16,7 +16,7 @@ use super::text;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     allowed: bool,
-    status: Option<Status>,
+    status: Option<Box<Status>>,
     patch: Vec<Value>,
     warnings: Vec<String>,
     annotations: BTreeMap<&'static str, String>,
@@ -95,14 +95,15 @@ impl Answer {
 
     /// Refuses a question that should never have been asked.
     pub(super) fn bad_request(message: String) -> Self {
-        Self { allowed: false, status: Some(Status::failure(400, "BadRequest", message)), ..Self::allow() }
+        Self { allowed: false, status: Some(Box::new(Status::failure(400, "BadRequest", message))), ..Self::allow() }
     }
 
     /// Refuses an override of these findings for want of a permission.
-    pub(super) fn forbidden(message: String, findings: &[Finding]) -> Self {
+    pub(super) fn forbidden(message: &str, findings: &[Finding]) -> Self {
         let denials: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Deny).cloned().collect();
-        let message = text::one_line(&message, limits::FINDING);
-        Self { allowed: false, status: Some(Status::failure(403, "Forbidden", message)), ..Self::allow() }.noted("denied-by", &denials)
+        let message = text::one_line(message, limits::FINDING);
+        Self { allowed: false, status: Some(Box::new(Status::failure(403, "Forbidden", message))), ..Self::allow() }
+            .noted("denied-by", &denials)
     }
 
     /// Refuses an object for what it says, or where it is.
@@ -127,7 +128,7 @@ impl Answer {
         let (code, reason) = refusal.code();
         let details = Details { name: text::one_line(name, limits::FINDING), group: GROUP, kind: OBJECT_KIND, causes };
         let status = Status { details: Some(details), ..Status::failure(code, reason, message) };
-        Self { allowed: false, status: Some(status), ..Self::allow() }.noted("denied-by", findings)
+        Self { allowed: false, status: Some(Box::new(status)), ..Self::allow() }.noted("denied-by", findings)
     }
 
     /// Adds what is told and not refused.
@@ -181,7 +182,7 @@ impl Answer {
     }
 
     /// Adds a value beside what is filled in.
-    pub(super) fn with(mut self, path: &str, value: Value) -> Self {
+    pub(super) fn with(mut self, path: &str, value: &str) -> Self {
         self.patch.push(json!({ "op": "add", "path": path, "value": value }));
         self
     }

@@ -2,7 +2,7 @@ use isbsvc::api::names;
 use isbsvc::defaults;
 
 use super::answer::Answer;
-use super::overriding;
+use super::overriding::Pending;
 use super::review::{Operation, Request};
 use super::validate::{self, annotation};
 use super::{Decision, Measure, Nearby, Question};
@@ -15,9 +15,9 @@ pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -
     if request.operation() != Operation::Update || annotation(object, names::OVERRIDE_ANNOTATION).is_none() {
         return Decision::Made(filled);
     }
-    let Some((asked, access)) = validate::judge(request, measure, nearby).ok() else { return Decision::Made(filled) };
-    match overriding::pending(Question::Mutate, asked, access, filled) {
-        Ok(pending) => Decision::Asks(Box::new(pending)),
-        Err((_, filled)) => Decision::Made(filled),
+    let Ok((judged, access)) = validate::judge(request, measure, nearby) else { return Decision::Made(filled) };
+    match judged.overridden() {
+        Some(accepted) => Decision::Asks(Box::new(Pending::new(Question::Mutate, judged, accepted, access, filled))),
+        None => Decision::Made(filled),
     }
 }

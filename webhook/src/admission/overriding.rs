@@ -4,7 +4,6 @@ use isbsvc::api::InterStepBufferService;
 use isbsvc::api::names;
 use isbsvc::rules::overrides::{self, Override, VERB};
 use isbsvc::rules::{Finding, Level, denials};
-use serde_json::Value;
 
 use super::Question;
 use super::answer::{Answer, Refusal};
@@ -47,21 +46,25 @@ pub(super) struct Judged {
     pub new: InterStepBufferService,
     pub old: Option<InterStepBufferService>,
     pub findings: Vec<Finding>,
+    /// Whether there is an object before, readable or not.
+    pub is_update: bool,
     /// The record of accepted overrides, before and after.
     pub was: Option<String>,
     pub record: Option<String>,
 }
 
 impl Judged {
-    /// What its maker names that the refusals ask for, if that is all of them: what is refused for another reason as well needs no question.
-    fn overridden(&self) -> Vec<Override> {
-        if self.old.is_none() {
-            return Vec::new();
-        }
+    /// What its maker names that the refusals ask for, if that is all of them, and its record. What is refused for another reason as well needs no question.
+    pub(super) fn overridden(&self) -> Option<(Vec<Override>, String)> {
+        let old = self.old.as_ref()?;
         // A name that cannot be read overrides nothing, also beside others that can.
         let asked = overrides::asked_for(&self.findings, &overrides::named(&self.new).unwrap_or_default());
         let covered = |finding: &Finding| asked.iter().any(|one| one.covers(finding));
-        if denials(&self.findings).all(covered) { asked } else { Vec::new() }
+        let all = !asked.is_empty() && denials(&self.findings).all(covered);
+        all.then(|| {
+            let record = overrides::record(&asked, old);
+            (asked, record)
+        })
     }
 
     /// Notes what is wrong with the annotations: what nobody can read, and a record that is not ours. One that is taken away overrides nothing any more.
@@ -75,14 +78,9 @@ impl Judged {
                 self.findings.push(finding(Level::Warn, field, message));
             }
         }
-        let Some(record) = &self.record else { return };
         // A new object has another uid than any record, so that a copy may be made with what it holds.
-        let Some(old) = &self.old else { return };
-        if self.was.as_ref() == Some(record) {
-            return;
-        }
-        let accepted = self.overridden();
-        if accepted.is_empty() || overrides::record(&accepted, old) != *record {
+        let changed = self.is_update && self.record.is_some() && self.record != self.was;
+        if changed && self.overridden().map(|(_, record)| record) != self.record {
             let field = format!("metadata.annotations[{}]", names::OVERRIDDEN_ANNOTATION);
             let message =
                 "only the webhook writes it, when it accepts an override of this change; take the annotation out, or leave it as it is";
@@ -110,17 +108,20 @@ pub struct Pending {
     otherwise: Answer,
 }
 
-/// What has to be asked about a change; or, where nothing has to be, what was given.
-pub(super) fn pending(question: Question, judged: Judged, access: Access, otherwise: Answer) -> Result<Pending, (Judged, Answer)> {
-    let accepted = judged.overridden();
-    let Some(old) = judged.old.as_ref().filter(|_| !accepted.is_empty()) else { return Err((judged, otherwise)) };
-    let record = overrides::record(&accepted, old);
-    let recorded = judged.record.as_ref() == Some(&record);
-    let name = judged.new.name().to_owned();
-    Ok(Pending { question, access, accepted, record, recorded, findings: judged.findings, name, otherwise })
-}
-
 impl Pending {
+    /// These overrides of a change wait, and with them the answer but for them.
+    pub(super) fn new(
+        question: Question,
+        judged: Judged,
+        (accepted, record): (Vec<Override>, String),
+        access: Access,
+        otherwise: Answer,
+    ) -> Self {
+        let recorded = judged.record.as_ref() == Some(&record);
+        let name = judged.new.name().to_owned();
+        Self { question, access, accepted, record, recorded, findings: judged.findings, name, otherwise }
+    }
+
     /// What is to be asked.
     pub fn access(&self) -> &Access {
         &self.access
@@ -129,9 +130,7 @@ impl Pending {
     /// The answer. Without permission nothing is recorded, and nothing is lifted.
     pub fn answer(self, permission: &Permission) -> Answer {
         match self.question {
-            Question::Mutate if *permission == Permission::Granted && !self.recorded => {
-                self.otherwise.with(&pointer(), Value::from(self.record))
-            }
+            Question::Mutate if *permission == Permission::Granted && !self.recorded => self.otherwise.with(&pointer(), &self.record),
             Question::Mutate => self.otherwise,
             Question::Validate => self.validated(permission),
         }
@@ -152,7 +151,7 @@ impl Pending {
                 let message = format!(
                     "{all} is not overridden: you need the verb {VERB} on {plural}.{group} {name} in the namespace {namespace}, as the ClusterRole isbsvc-override has it"
                 );
-                return Answer::forbidden(message, &self.findings);
+                return Answer::forbidden(&message, &self.findings);
             }
             Permission::Unknown(why) => format!("whether you may do so could not be found out: {why}"),
         };

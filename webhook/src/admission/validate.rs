@@ -4,7 +4,7 @@ use isbsvc::rules::{self, Finding, Level, Levels};
 use serde_json::Value;
 
 use super::answer::{Answer, Refusal};
-use super::overriding::{self, Access, Judged};
+use super::overriding::{Access, Judged, Pending};
 use super::review::Request;
 use super::{Decision, Measure, Nearby, Question};
 
@@ -33,9 +33,9 @@ pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -
         Err(refusal) => return Decision::Made(refusal),
     };
     judged.check_annotations();
-    match overriding::pending(Question::Validate, judged, access, Answer::allow()) {
-        Ok(pending) => Decision::Asks(Box::new(pending)),
-        Err((judged, _)) => Decision::Made(Answer::judged(judged.new.name(), &judged.findings, Refusal::Invalid)),
+    match judged.overridden() {
+        Some(accepted) => Decision::Asks(Box::new(Pending::new(Question::Validate, judged, accepted, access, Answer::allow()))),
+        None => Decision::Made(Answer::judged(judged.new.name(), &judged.findings, Refusal::Invalid)),
     }
 }
 
@@ -55,12 +55,13 @@ pub(super) fn judge(request: Request, measure: &Measure, nearby: &dyn Nearby) ->
         Err(error) => return Err(Answer::refused(&request.name, &[unreadable(&error, Level::Deny, "")], Refusal::Invalid)),
     };
     let record = annotation(&object, names::OVERRIDDEN_ANNOTATION);
+    let is_update = old.is_some();
     let was = old.as_ref().and_then(|old| annotation(old, names::OVERRIDDEN_ANNOTATION));
     let (old, mut findings) = old.map_or_else(|| (None, Vec::new()), |old| read_old(old, &object));
     findings.extend(as_before);
     findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &levels));
     let access = Access { asker: request.user_info, namespace: request.namespace, name: request.name };
-    Ok((Judged { new, old, findings, was, record }, access))
+    Ok((Judged { new, old, findings, is_update, was, record }, access))
 }
 
 /// The levels that hold in a namespace.

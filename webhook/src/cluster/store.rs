@@ -56,9 +56,8 @@ where
         let writer = Writer::new(());
         let followed = Arc::new(Self { store: writer.as_reader(), standing: Mutex::default() });
         metrics.followed(kind, false);
-        let follower =
-            Follower { kind, absent, metrics: Arc::clone(metrics), writer, followed: Arc::clone(&followed), said: String::new() };
-        tokio::spawn(follower.run(move || events().modify(thin)));
+        let task = Follower { kind, absent, metrics: Arc::clone(metrics), writer, followed: Arc::clone(&followed), said: String::new() };
+        tokio::spawn(task.run(move || events().modify(thin)));
         followed
     }
 
