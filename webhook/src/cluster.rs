@@ -3,7 +3,7 @@
 
 mod permission;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod store;
 #[cfg(test)]
 mod tests;

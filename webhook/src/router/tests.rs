@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::admission::Measure;
+use crate::cluster::scripted::{Reply, api_server};
 use crate::{Bounds, Metrics};
 
 fn webhook(bounds: Bounds) -> Arc<Webhook> {
@@ -163,6 +164,56 @@ async fn another_configuration_holds_from_the_next_request_on() {
     assert_eq!(allowed().await, true);
     webhook.set_measure(Measure { config: ControllerConfig::parse(config).unwrap(), policy: Policy::default() });
     assert_eq!(allowed().await, false);
+}
+
+/// A change that overrides a rule, by Jane.
+fn overriding() -> String {
+    let mut review = review();
+    let request = &mut review["request"];
+    request["operation"] = json!("UPDATE");
+    request["userInfo"] = json!({ "username": "jane" });
+    request["object"]["metadata"]["uid"] = json!("o-1");
+    request["object"]["spec"] = json!({ "jetstream": { "version": "2.10.29", "replicas": 5 } });
+    request["oldObject"] = request["object"].clone();
+    request["object"]["metadata"]["annotations"] = json!({ "numaflow.numaproj.io/override": "replicas-shrink=3" });
+    request["object"]["spec"]["jetstream"]["replicas"] = json!(3);
+    review.to_string()
+}
+
+/// A webhook beside an API server that gives this answer to questions about permissions, and none to any other.
+fn beside(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Arc<Webhook> {
+    let (client, _) = api_server(move |path, _| if path.contains("subjectaccessreviews") { reply() } else { Reply::Never });
+    let measure = Measure { config: ControllerConfig::built_in(), policy: Policy::default() };
+    let certificate = Arc::new(CertificateReloader::new("tls.crt", "tls.key"));
+    Arc::new(Webhook::new(Bounds { judged_at_once: 1, ..Bounds::default() }, measure, Metrics::default(), certificate).with_cluster(client))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_override_is_answered_by_the_word_of_the_api_server_and_counted() {
+    for (allowed, granted) in [(true, "yes"), (false, "no")] {
+        let answer =
+            json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {}, "status": { "allowed": allowed } });
+        let webhook = beside(move || Reply::Now(201, answer.clone()));
+        let (_, _, mutated) = send(&webhook, post_to("/mutate", overriding())).await;
+        assert_eq!(mutated["response"].get("patch").is_some(), allowed, "{mutated}");
+        let (_, _, judged) = send(&webhook, post_to("/validate", overriding())).await;
+        assert_eq!(judged["response"]["status"]["code"], if allowed { 422 } else { 403 }, "the record is missing: {judged}");
+        let text = webhook.metrics.text();
+        assert!(text.contains(&format!("isbsvc_webhook_override_questions_total{{granted=\"{granted}\"}} 2")), "{text}");
+    }
+}
+
+/// Whoever waits for the API server keeps nobody else from being judged.
+#[tokio::test(start_paused = true)]
+async fn a_question_about_permissions_holds_no_core() {
+    let webhook = beside(|| Reply::Never);
+    let waiting = tokio::spawn(router(Arc::clone(&webhook)).oneshot(post_to("/validate", overriding())));
+    while webhook.at_once.available_permits() == webhook.bounds.at_once {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK);
+    let reply = waiting.await.unwrap().unwrap();
+    assert_eq!(reply.status(), StatusCode::OK, "and has an answer of its own in the end");
 }
 
 #[tokio::test]
