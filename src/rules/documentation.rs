@@ -31,6 +31,9 @@ pub fn documentation() -> Result<String, String> {
     }
     for rule in ALL {
         let _ = write!(page, "\n## {}\n\n{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.advice, cel::shown(rule));
+        if rule.overridable {
+            page.push_str("\nWho holds the permission may [override](policy.md#breaking-the-glass) it.\n");
+        }
         for example in rule.examples {
             page.push_str(&shown(rule, example)?);
         }
