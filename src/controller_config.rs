@@ -41,7 +41,7 @@ mod tests {
             crate::rules::Policy::parse("rules: { \"a\\tb\": warn }").expect_err("no such rule").to_string(),
         ];
         for error in errors {
-            assert!(error.contains("b") && !error.contains(char::is_control), "{error:?}");
+            assert!(error.contains('b') && !error.contains(char::is_control), "{error:?}");
         }
     }
 }
