@@ -1,13 +1,15 @@
 //! The ConfigMap `isbsvc-policy`: what it raises is refused, what is wrong with it is told, and nothing gets milder by a mistake.
 //!
-//! It holds for the whole cluster, and other tests run beside this one: so it only raises `buffer-size`, which none of them trips.
+//! There is one for the whole cluster, and other tests run beside this one: so it selects the namespace of this test alone.
 
 use isbsvc::rules::Policy;
 use isbsvc_tests::cluster::{Cluster, MINUTE, Namespace, eventually, service};
 use serde_json::{Value, json};
 
 const SYSTEM: &str = "numaflow-system";
-const ENFORCED: &str = "rules:\n  buffer-size: enforce\n";
+const NAMESPACE: &str = "test-policy";
+const ENFORCED: &str =
+    "namespaces:\n  - selector: { matchLabels: { kubernetes.io/metadata.name: test-policy } }\n    rules: { buffer-size: enforce }\n";
 const BAD: &str = "rules:\n  buffer-size: off\n  encryption-toggle: off\n";
 
 /// Takes the policy away at the end, also of a test that failed.
@@ -83,7 +85,8 @@ fn is_refused(namespace: &Namespace<'_>) -> bool {
 #[test]
 fn a_policy_is_taken_up_a_bad_one_changes_nothing_and_is_told_and_without_one_all_is_as_before() {
     let cluster = Cluster::from_environment();
-    let namespace = cluster.namespace("test-policy");
+    let namespace = cluster.namespace(NAMESPACE);
+    let beside = cluster.namespace("test-policy-beside");
     let policy = Applied(&cluster);
     policy.delete();
     every_replica(&cluster, "there is no policy", true, 0);
@@ -92,6 +95,7 @@ fn a_policy_is_taken_up_a_bad_one_changes_nothing_and_is_told_and_without_one_al
     policy.apply(ENFORCED);
     every_replica(&cluster, "the policy holds", true, Policy::fingerprint(ENFORCED));
     assert!(is_refused(&namespace));
+    assert!(!is_refused(&beside), "the labels of this one do not match");
     namespace.kubectl_stdin(&["apply", "--dry-run=server", "-f", "-"], &service("good", &json!({}))).ok();
     eventually("it is accepted", MINUTE, || {
         let events = policy.events();
