@@ -11,7 +11,7 @@ pub use buffer_config::{stream_config, stream_config_conflict, stream_property};
 pub use file::{ConfigError, ControllerConfig, JetStreamDefaults, JetStreamVersion, RedisDefaults, RedisVersion};
 pub use quantity::{NatsSize, NoSize, quantity_bytes, quantity_thousandths};
 pub use settings::{Settings, SettingsFault};
-pub use version::{newest_fixed, parse as parse_version};
+pub use version::{image_tag, newest_fixed, parse as parse_version};
 
 /// Where a value that is embedded as text cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

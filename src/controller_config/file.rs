@@ -52,7 +52,7 @@ pub struct JetStreamVersion {
 impl JetStreamVersion {
     /// The NATS release that runs: from the version, or from the image's tag where the version is a word such as `latest`.
     pub fn release(&self) -> Option<(u32, u32, u32)> {
-        version::parse(&self.version).or_else(|| version::parse(self.nats_image.rsplit_once(':')?.1))
+        version::parse(&self.version).or_else(|| version::parse(version::image_tag(&self.nats_image)?))
     }
 }
 

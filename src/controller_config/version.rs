@@ -8,6 +8,11 @@ pub fn parse(text: &str) -> Option<(u32, u32, u32)> {
     parts.next().is_none().then_some(parsed)
 }
 
+/// The tag of an image, also of one that is pinned to a digest.
+pub fn image_tag(image: &str) -> Option<&str> {
+    image.split('@').next()?.rsplit_once(':').map(|(_, tag)| tag)
+}
+
 /// The newest version with a number of its own, which is what a new service should ask for; one without a suffix wins over one with.
 pub fn newest_fixed(config: &ControllerConfig) -> Option<&JetStreamVersion> {
     config

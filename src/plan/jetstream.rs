@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) use baseline::{Baseline, Ran, Text, next as baseline};
 pub(super) use budget::budget;
 pub(super) use config_map::config_map;
-pub(super) use images::{Images, tag};
+pub(super) use images::Images;
 pub(super) use secrets::{CLUSTER_PAIR, SERVER_PAIR, key_is_no_text, needs, present, secrets, unreadable_users};
 pub(super) use server_config::{CLIENT_FILES, server_config};
 pub(super) use service::service;

@@ -32,7 +32,11 @@ fn endpoint_change(asked: &Asked<'_>) -> Vec<Violation> {
     let changed = fields.into_iter().filter(|(_, was, wanted)| was.as_deref().unwrap_or_default() != wanted.as_deref().unwrap_or_default());
     changed
         .map(|(field, was, wanted)| {
-            let shown = |value: Option<String>| value.filter(|value| !value.is_empty()).unwrap_or_else(|| "none".to_owned());
+            // An address may hold a user and a password before its `@` (law secret-silence).
+            let shown = |value: Option<String>| {
+                let value = value.filter(|value| !value.is_empty()).unwrap_or_else(|| "none".to_owned());
+                value.rsplit('@').next().unwrap_or_default().to_owned()
+            };
             Violation::new(
                 format!("spec.redis.external.{field}"),
                 format!(

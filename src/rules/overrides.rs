@@ -3,7 +3,8 @@
 //! The user writes an annotation that names rules and targets, such as `replicas-shrink=3`. It does nothing by itself: only where a change is refused by
 //! that rule and leads to that target, and whoever makes the change holds the permission, does the webhook accept it and record that on the object. The
 //! controller carries out a change that a rule refuses only where it finds that record, made for this object and for a generation that it has not accepted
-//! yet; so neither a copied record nor an old one lets anything pass.
+//! yet; so neither a copied record nor an old one lets anything pass. It is no signature: where the webhook is not asked, whoever may change the service
+//! can write one.
 
 use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};

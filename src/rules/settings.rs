@@ -69,12 +69,13 @@ pub const PAYLOAD_SHRINK: Rule = Rule {
 };
 pub(super) const FIELD: &str = "spec.jetstream.settings";
 
-/// Both sides of a change, each merged over the same controller configuration. Settings that cannot be used are refused by themselves.
+/// Both sides of a change, each merged over the same controller configuration. What cannot be used is refused by itself where it is new; where it was there
+/// before it is only told, and must not hide what changes beside it.
 pub(super) fn both(asked: &Asked<'_>) -> Option<(Settings, Settings)> {
     let (old, new) = change::jetstream(asked)?;
     let defaults = &asked.config.jetstream.settings;
-    let new = Settings::merged(defaults, new.settings.as_deref()).ok()?;
-    Some((Settings::merged_where_usable(defaults, old.settings.as_deref())?, new))
+    let usable = |own: Option<&str>| Settings::merged_where_usable(defaults, own);
+    Some((usable(old.settings.as_deref())?, usable(new.settings.as_deref())?))
 }
 
 /// What NATS itself warns above when it starts (nats-server v2.12.7 `server/const.go`, `MAX_PAYLOAD_MAX_SIZE`).

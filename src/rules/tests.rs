@@ -155,6 +155,23 @@ fn a_default_of_the_controller_configuration_is_warned_of_as_well() {
 }
 
 #[test]
+fn what_latest_is_can_be_told_of_an_image_that_is_pinned() {
+    let mut config = ControllerConfig::built_in();
+    for entry in config.jetstream.versions.iter_mut().filter(|entry| entry.version == "latest") {
+        entry.nats_image = "nats:2.12.7@sha256:0123".to_owned();
+    }
+    let (old, new) = (service(&jetstream(&json!({ "version": "latest" }))), service(&jetstream(&json!({ "version": "2.10.29" }))));
+    assert_eq!(denied(&rules::check(Request::update(Some(&old), &new), &config, &Levels::default())), ["version-downgrade"]);
+}
+
+#[test]
+fn a_password_in_an_address_is_not_repeated() {
+    let findings = change(&external(&json!({ "url": "a:1" })), &external(&json!({ "url": "redis://me:secret@b:1" })));
+    let words = rules::denials(&findings).map(ToString::to_string).collect::<String>();
+    assert!(words.contains("a:1 to b:1") && !words.contains("secret"), "{words}");
+}
+
+#[test]
 fn good_practice_is_a_warning() {
     let practice = |spec: &Value| {
         let findings = create(spec);
@@ -250,6 +267,8 @@ fn changing() {
         (settings("max_payload: 2MB"), settings(""), vec!["payload-shrink"]),
         (settings("max_payload: 2MB\nstore_dir: /tmp"), settings("max_payload: 1MB"), vec!["payload-shrink"]),
         (settings("store_dir: /tmp"), settings(""), vec![]),
+        (settings("port: 1\nmax_file_store: 100G"), settings("port: 1\nmax_file_store: 1G"), vec!["store-shrink"]),
+        (settings("port: 1\nmax_payload: 2MB"), settings("port: 1"), vec!["payload-shrink"]),
         (settings(""), settings("max_file_store: 1TB"), vec![]),
         (settings(""), settings("max_file_store: 2TB"), vec!["store-grow"]),
         (settings("max_file_store: 20G\nmax_memory_store: 1G"), settings(""), vec!["store-shrink", "store-grow"]),

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::api::{
     ContainerTemplate, InterStepBufferService, InterStepBufferServiceSpec, JetStreamBufferService, Metadata, PodTemplate, names,
 };
-use crate::controller_config::{ControllerConfig, NatsSize, Settings, parse_version, quantity_bytes, stream_config};
+use crate::controller_config::{ControllerConfig, NatsSize, Settings, image_tag, parse_version, quantity_bytes, stream_config};
 use crate::plan::compare;
-use crate::plan::jetstream::{CLIENT_FILES, MEMORY_LIMIT, tag};
+use crate::plan::jetstream::{CLIENT_FILES, MEMORY_LIMIT};
 
 /// What of a service is read besides its `StatefulSet`.
 pub(super) struct Beside<'a> {
@@ -127,7 +127,7 @@ fn version(asked: Option<&str>, image: &str, configuration: &ControllerConfig) -
     if let Some(listed) = configuration.jetstream.versions.iter().find(|listed| listed.nats_image == image) {
         return Some(Some(listed.version.clone()));
     }
-    let released = tag(image).and_then(|tag| Some((tag, parse_version(tag)?)));
+    let released = image_tag(image).and_then(|tag| Some((tag, parse_version(tag)?)));
     match released {
         // From another registry.
         Some((_, release)) if Some(release) == entry.release() => None,

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::controller_config::{JetStreamDefaults, JetStreamVersion, parse_version};
+use crate::controller_config::{JetStreamDefaults, JetStreamVersion, image_tag, parse_version};
 
 /// What the containers run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +47,8 @@ impl Images {
 /// own. A word such as `latest` says nothing of an image that was taken when the word meant another one, so its tag goes before today's list.
 fn release(image: &str, version: Option<&str>, config: &JetStreamDefaults) -> Option<(u32, u32, u32)> {
     let listed = || config.versions.iter().find(|entry| Some(entry.version.as_str()) == version);
-    let tag = || tag(image).and_then(parse_version);
+    let tag = || image_tag(image).and_then(parse_version);
     version.and_then(parse_version).or_else(tag).or_else(|| listed()?.release())
-}
-
-/// The tag of an image, also of one that is pinned to a digest.
-pub(in crate::plan) fn tag(image: &str) -> Option<&str> {
-    image.split('@').next()?.rsplit_once(':').map(|(_, tag)| tag)
 }
 
 #[cfg(test)]
