@@ -3,6 +3,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use super::{MINUTE, Namespace, eventually};
@@ -128,9 +129,12 @@ impl Drop for Controller {
     }
 }
 
-/// An address of this machine that nothing listens on.
+/// An address of this machine that nothing listens on: one of its own at each call, because between this look and the controller's start a client could
+/// be given the port on the address that all others use.
 fn free() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|error| panic!("a free port: {error}"));
+    static CALLS: AtomicU8 = AtomicU8::new(1);
+    let own = Ipv4Addr::new(127, 77, 0, CALLS.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((own, 0)).unwrap_or_else(|error| panic!("a free port: {error}"));
     listener.local_addr().unwrap_or_else(|error| panic!("a free port: {error}"))
 }
 
