@@ -38,19 +38,22 @@ fn is_watch(path: &str) -> bool {
     path.contains("watch=true")
 }
 
+/// What an API server that works answers about the two kinds.
+fn answered(world: &World, open: &Open, path: &str) -> Reply {
+    let (kind, items) = if path.contains("/pipelines") { ("pipelines", &world.pipelines) } else { ("namespaces", &world.namespaces) };
+    if !is_watch(path) {
+        return list(items);
+    }
+    let (sender, reply) = watch();
+    open.lock().unwrap().insert(kind, sender);
+    reply
+}
+
 /// A cluster of an API server that works; each watch stays open.
 fn serving(world: World) -> (Cluster, Arc<Metrics>, Open, Log) {
     let open = Open::default();
     let kept = Arc::clone(&open);
-    let (client, log) = api_server(move |path, _| {
-        let (kind, items) = if path.contains("/pipelines") { ("pipelines", &world.pipelines) } else { ("namespaces", &world.namespaces) };
-        if !is_watch(path) {
-            return list(items);
-        }
-        let (sender, reply) = watch();
-        kept.lock().unwrap().insert(kind, sender);
-        reply
-    });
+    let (client, log) = api_server(move |path, _| answered(&world, &kept, path));
     let metrics = Arc::new(Metrics::default());
     (Cluster::follow(client, &metrics), metrics, open, log)
 }
@@ -171,13 +174,7 @@ async fn what_was_read_counts_for_a_while_when_it_cannot_be_followed() {
         if is_down.load(std::sync::atomic::Ordering::Relaxed) {
             return Reply::Broken;
         }
-        let (kind, items) = if path.contains("/pipelines") { ("pipelines", &world.pipelines) } else { ("namespaces", &world.namespaces) };
-        if !is_watch(path) {
-            return list(items);
-        }
-        let (sender, reply) = watch();
-        kept.lock().unwrap().insert(kind, sender);
-        reply
+        answered(&world, &kept, path)
     });
     let metrics = Arc::new(Metrics::default());
     let cluster = Cluster::follow(client, &metrics);
