@@ -89,18 +89,21 @@ fn covers(rule: &str, target: &str, finding: &Finding) -> bool {
     finding.rule == rule && finding.target.as_deref() == Some(target)
 }
 
-/// What the webhook writes into [`names::OVERRIDDEN_ANNOTATION`] when it accepts these overrides of a change of `old`.
-pub fn record(accepted: &[Override], old: &InterStepBufferService) -> String {
-    let records: Vec<_> = accepted
-        .iter()
-        .map(|one| Record {
-            rule: one.rule.to_owned(),
-            target: one.target.clone(),
-            // The API server counts up by one for each change of the spec, and only such a change is ever refused by these rules.
-            generation: old.metadata.generation.unwrap_or_default() + 1,
-            uid: old.metadata.uid.clone().unwrap_or_default(),
-        })
-        .collect();
+/// What the webhook writes into [`names::OVERRIDDEN_ANNOTATION`] when it accepts these overrides of a change of `old`, of which the controller has carried
+/// out what `observed_generation` says. What was accepted since then is kept: the controller judges both changes as one.
+pub fn record(accepted: &[Override], old: &InterStepBufferService, observed_generation: i64) -> String {
+    // The API server counts up by one for each change of the spec, and only such a change is ever refused by these rules.
+    let generation = old.metadata.generation.unwrap_or_default() + 1;
+    let uid = old.metadata.uid.clone().unwrap_or_default();
+    let again = |record: &Record| accepted.iter().any(|one| one.rule == record.rule && one.target == record.target);
+    let mut records = written(old);
+    records.retain(|record| record.uid == uid && (observed_generation + 1..generation).contains(&record.generation) && !again(record));
+    records.extend(accepted.iter().map(|one| Record {
+        rule: one.rule.to_owned(),
+        target: one.target.clone(),
+        generation,
+        uid: uid.clone(),
+    }));
     // A list of texts and numbers always serialises.
     serde_json::to_string(&records).unwrap_or_default()
 }
@@ -115,16 +118,20 @@ pub fn lift(findings: Vec<Finding>, service: &InterStepBufferService) -> (Vec<Fi
     })
 }
 
-/// The records that count for the change that is to be judged now. What cannot be read counts for nothing.
+/// The records that count for the change that is to be judged now.
 fn records(service: &InterStepBufferService) -> Vec<Record> {
-    let Some(text) = service.annotations().get(names::OVERRIDDEN_ANNOTATION) else { return Vec::new() };
-    let records: Vec<Record> = serde_json::from_str(text).unwrap_or_default();
     let accepted = service.status.as_ref().and_then(|status| status.observed_generation).unwrap_or_default();
     let now = service.metadata.generation.unwrap_or_default();
     let counts = |record: &Record| {
         (accepted + 1..=now).contains(&record.generation) && !record.uid.is_empty() && Some(&record.uid) == service.metadata.uid.as_ref()
     };
-    records.into_iter().filter(counts).collect()
+    written(service).into_iter().filter(counts).collect()
+}
+
+/// The records on the object. What cannot be read counts for nothing.
+fn written(service: &InterStepBufferService) -> Vec<Record> {
+    let text = service.annotations().get(names::OVERRIDDEN_ANNOTATION);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -182,7 +189,7 @@ mod tests {
     #[test]
     fn a_record_counts_for_its_object_and_for_a_generation_that_was_not_accepted_yet() {
         let (old, mut new, findings) = shrink("replicas-shrink=3");
-        let record = record(&asked_for(&findings, &named(&new).expect("named")), &old);
+        let record = record(&asked_for(&findings, &named(&new).expect("named")), &old, 4);
         assert_eq!(record, r#"[{"rule":"replicas-shrink","target":"3","generation":5,"uid":"u"}]"#);
         let refuses = |new: &InterStepBufferService| lift(findings.clone(), new).0.iter().any(|finding| finding.level == Level::Deny);
         assert!(refuses(&new), "the user's own annotation lets nothing pass");
@@ -205,5 +212,27 @@ mod tests {
             new.metadata.generation = Some(5);
             assert!(refuses(&new), "{broken}");
         }
+    }
+    #[test]
+    fn what_was_accepted_and_is_not_carried_out_yet_stays_beside_what_is_accepted_now() {
+        let (mut old, new, findings) = shrink("replicas-shrink=3");
+        let accepted = asked_for(&findings, &named(&new).expect("named"));
+        let entry = |rule: &str, target: &str, generation: i64, uid: &str| {
+            json!({ "rule": rule, "target": target, "generation": generation, "uid": uid })
+        };
+        let before = json!([
+            entry("version-downgrade", "2.10.29", 2, "u"),
+            entry("version-downgrade", "2.10.30", 4, "u"),
+            entry("replicas-shrink", "3", 4, "u"),
+            entry("version-downgrade", "2.11.0", 4, "of a copy"),
+            entry("version-downgrade", "2.11.1", 5, "u"),
+        ]);
+        old.annotations_mut().insert(names::OVERRIDDEN_ANNOTATION.to_owned(), before.to_string());
+        let records = |observed| serde_json::from_str::<Value>(&record(&accepted, &old, observed)).expect("a list");
+        let now = entry("replicas-shrink", "3", 5, "u");
+        assert_eq!(records(2), json!([entry("version-downgrade", "2.10.30", 4, "u"), now]));
+        assert_eq!(records(4), json!([now]), "what is carried out is done with");
+        old.annotations_mut().insert(names::OVERRIDDEN_ANNOTATION.to_owned(), "unreadable".to_owned());
+        assert_eq!(serde_json::from_str::<Value>(&record(&accepted, &old, 2)).expect("a list"), json!([now]));
     }
 }

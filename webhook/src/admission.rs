@@ -10,6 +10,7 @@ mod text;
 mod validate;
 
 use isbsvc::controller_config::ControllerConfig;
+use isbsvc::limits;
 use isbsvc::rules::Policy;
 
 pub use answer::{Answer, Status};
@@ -69,12 +70,27 @@ pub fn decide(question: Question, request: Request, measure: &Measure, nearby: &
         (Question::Mutate, Operation::Delete) => Decision::Made(Answer::allow()),
         (Question::Mutate, _) => mutate::decide(request, measure, nearby),
         (Question::Validate, Operation::Delete) => Decision::Made(delete::answer(request, measure, nearby)),
-        (Question::Validate, _) => match validate::decide(request, measure, nearby) {
-            // What may be overridden refuses at any level, so only here can a policy that nobody can read be the reason.
-            Decision::Made(answer) => Decision::Made(answer.explained(measure.policy.stands_in())),
-            asks @ Decision::Asks(_) => asks,
-        },
+        (Question::Validate, _) => {
+            let strictest = why_strictest(&request.namespace, measure, nearby);
+            match validate::decide(request, measure, nearby) {
+                // What may be overridden refuses at any level, so only here can a policy that cannot be used be the reason.
+                Decision::Made(answer) => Decision::Made(answer.explained(strictest.as_deref())),
+                asks @ Decision::Asks(_) => asks,
+            }
+        }
     }
+}
+
+/// Why rules are enforced that the policy might not enforce here, and what to do; nothing where it holds as it is written.
+fn why_strictest(namespace: &str, measure: &Measure, nearby: &dyn Nearby) -> Option<String> {
+    if let Some(because) = measure.policy.stands_in() {
+        let because = text::one_line(because, limits::FINDING);
+        return Some(format!(
+            "it cannot be used, so every rule is enforced: {because}; ask whoever looks after the ConfigMap isbsvc-policy to mend it"
+        ));
+    }
+    let unknown = measure.policy.selects_namespaces() && nearby.labels(namespace).is_none();
+    unknown.then(|| "the labels of the namespace are not known, so the strictest of its sections holds; try again in a moment, or ask whoever runs the webhook".to_owned())
 }
 
 /// The same where nothing is known but the request, so that nobody may override a rule.

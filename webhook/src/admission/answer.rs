@@ -68,6 +68,8 @@ pub(super) enum Refusal {
     Invalid,
     /// Something else is in the way, and may go.
     Conflict,
+    /// Whoever asks lacks the permission to override the rule.
+    Forbidden,
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
         match self {
             Self::Invalid => (422, "Invalid"),
             Self::Conflict => (409, "Conflict"),
+            Self::Forbidden => (403, "Forbidden"),
         }
     }
 }
@@ -96,14 +99,6 @@ impl Answer {
     /// Refuses a question that should never have been asked.
     pub(super) fn bad_request(message: String) -> Self {
         Self { allowed: false, status: Some(Box::new(Status::failure(400, "BadRequest", message))), ..Self::allow() }
-    }
-
-    /// Refuses an override of these findings for want of a permission.
-    pub(super) fn forbidden(message: &str, findings: &[Finding]) -> Self {
-        let denials: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Deny).cloned().collect();
-        let message = text::one_line(message, limits::FINDING);
-        Self { allowed: false, status: Some(Box::new(Status::failure(403, "Forbidden", message))), ..Self::allow() }
-            .noted("denied-by", &denials)
     }
 
     /// Refuses an object for what it says, or where it is.
@@ -142,19 +137,15 @@ impl Answer {
         self.noted("warned-by", findings)
     }
 
-    /// Says so where a rule refuses only because the policy cannot be used: nobody else could tell what to do about it.
-    pub(super) fn explained(mut self, stands_in: Option<&str>) -> Self {
+    /// Says so where a rule refuses only because the policy cannot be used as it is written: nobody else could tell what to do about it.
+    pub(super) fn explained(mut self, strictest: Option<&str>) -> Self {
         let raised = |name: &str| rules::find(name).is_some_and(|rule| rule.level < Level::Deny);
         let concerned = self.denied_by().split(',').any(raised);
-        if let (Some(because), Some(status), true) = (stands_in, &mut self.status, concerned) {
-            let because = text::one_line(because, limits::FINDING);
-            let message = format!(
-                "it cannot be used, so every rule is enforced: {because}; ask whoever looks after the ConfigMap isbsvc-policy to mend it"
-            );
+        if let (Some(message), Some(status), true) = (strictest, &mut self.status, concerned) {
             let _ = write!(status.message, "\npolicy: {message}");
             // Where there are causes, kubectl shows them and no message.
             if let Some(details) = &mut status.details {
-                details.causes.push(Cause { reason: "FieldValueInvalid", message, field: "policy".to_owned() });
+                details.causes.push(Cause { reason: "FieldValueInvalid", message: message.to_owned(), field: "policy".to_owned() });
             }
         }
         self

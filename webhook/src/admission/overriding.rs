@@ -51,6 +51,8 @@ pub(super) struct Judged {
     /// The record of accepted overrides, before and after.
     pub was: Option<String>,
     pub record: Option<String>,
+    /// The generation that the controller has carried out.
+    pub observed_generation: i64,
 }
 
 impl Judged {
@@ -62,7 +64,7 @@ impl Judged {
         let covered = |finding: &Finding| asked.iter().any(|one| one.covers(finding));
         let all = !asked.is_empty() && denials(&self.findings).all(covered);
         all.then(|| {
-            let record = overrides::record(&asked, old);
+            let record = overrides::record(&asked, old, self.observed_generation);
             (asked, record)
         })
     }
@@ -148,18 +150,17 @@ impl Pending {
             Permission::Refused => {
                 let Access { namespace, name, .. } = &self.access;
                 let (group, plural) = (names::GROUP, names::PLURAL);
-                let message = format!(
-                    "{all} is not overridden: you need the verb {VERB} on {plural}.{group} {name} in the namespace {namespace}, as the ClusterRole isbsvc-override has it"
-                );
-                return Answer::forbidden(&message, &self.findings);
+                format!("you need the verb {VERB} on {plural}.{group} {name} in the namespace {namespace}, as the ClusterRole isbsvc-override has it")
             }
             Permission::Unknown(why) => format!("whether you may do so could not be found out: {why}"),
         };
+        let refusal = if *permission == Permission::Refused { Refusal::Forbidden } else { Refusal::Invalid };
         let mut findings = self.findings;
+        // Before the reasons, which may be long and then are cut at their end.
         for finding in findings.iter_mut().filter(|finding| finding.level == Level::Deny) {
-            finding.message = format!("{}; {all} is not overridden: {why}", finding.message);
+            finding.message = format!("{all} is not overridden: {why}; {}", finding.message);
         }
-        Answer::judged(&self.name, &findings, Refusal::Invalid)
+        Answer::judged(&self.name, &findings, refusal)
     }
 }
 

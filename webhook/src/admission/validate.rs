@@ -43,6 +43,7 @@ pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -
 pub(super) fn judge(request: Request, measure: &Measure, nearby: &dyn Nearby) -> Result<(Judged, Access), Answer> {
     let levels = levels(&request.namespace, measure, nearby);
     let Some(object) = request.object else { return Err(Answer::bad_request("the request holds no object".to_owned())) };
+    let observed = request.old_object.as_ref().and_then(|old| old.pointer("/status/observedGeneration")).and_then(Value::as_i64);
     let mut object = prepared(object);
     let mut old = request.old_object.map(prepared);
     let as_before = old.as_mut().map(|old| leave_aside(old, &mut object)).unwrap_or_default();
@@ -61,7 +62,8 @@ pub(super) fn judge(request: Request, measure: &Measure, nearby: &dyn Nearby) ->
     findings.extend(as_before);
     findings.extend(rules::check(rules::Request::update(old.as_ref(), &new), &measure.config, &levels));
     let access = Access { asker: request.user_info, namespace: request.namespace, name: request.name };
-    Ok((Judged { new, old, findings, is_update, was, record }, access))
+    let judged = Judged { new, old, findings, is_update, was, record, observed_generation: observed.unwrap_or_default() };
+    Ok((judged, access))
 }
 
 /// The levels that hold in a namespace.

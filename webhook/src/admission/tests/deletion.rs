@@ -94,12 +94,22 @@ fn the_labels_of_the_namespace_say_which_policy_holds() {
     let policy = "namespaces:\n  - selector: { matchLabels: { stage: live } }\n    rules: { version-floating: enforce }\n";
     let measure = Measure { policy: Policy::parse(policy).unwrap(), ..measure() };
     let create = request("CREATE", &service("jetstream: { version: latest }"), &Value::Null);
-    let allowed = |labels: Option<&[(&str, &str)]>| {
+    let asked = |labels: Option<&[(&str, &str)]>| {
         let labels = labels.map(|all| all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
-        ask_beside(Question::Validate, &create, &measure, &Scene { labels, ..scene(Ok(&[]), false) })["allowed"].clone()
+        ask_beside(Question::Validate, &create, &measure, &Scene { labels, ..scene(Ok(&[]), false) })
     };
-    assert_eq!(allowed(Some(&[("stage", "live")])), false);
-    assert_eq!(allowed(Some(&[("stage", "test")])), true);
-    assert_eq!(allowed(Some(&[])), true);
-    assert_eq!(allowed(None), false, "what is not known is taken for the strictest");
+    let unknown = "the labels of the namespace are not known";
+    for (labels, allowed) in [(Some(&[("stage", "live")][..]), false), (Some(&[("stage", "test")]), true), (Some(&[]), true)] {
+        let response = asked(labels);
+        assert!(response["allowed"] == allowed && !response.to_string().contains(unknown), "{response}");
+    }
+    let response = asked(None);
+    assert_eq!(response["allowed"], false, "what is not known is taken for the strictest");
+    assert!(response["status"]["message"].as_str().unwrap().contains(unknown), "and that is said: {response}");
+    let causes = response["status"]["details"]["causes"].to_string();
+    assert!(causes.contains(unknown), "also where kubectl looks: {causes}");
+    // What is refused everywhere is not refused for that.
+    let wrong = request("CREATE", &service("jetstream: { replicas: 3 }"), &Value::Null);
+    let response = ask_beside(Question::Validate, &wrong, &measure, &scene(Ok(&[]), false));
+    assert!(response["allowed"] == false && !response.to_string().contains(unknown), "{response}");
 }

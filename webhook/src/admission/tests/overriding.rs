@@ -56,6 +56,16 @@ fn an_accepted_override_is_recorded_once_and_only_where_it_is_allowed() {
     let older = servers(5, Some("replicas-shrink=3"), Some("[]"));
     let kept = servers(3, Some("replicas-shrink=3"), Some("[]"));
     assert_eq!(patch(&update(Question::Mutate, &older, &kept, &Permission::Granted).0)[0]["value"], RECORD);
+    // One that the controller has not carried out yet is kept, for the two changes are one to it.
+    let pending = r#"{"rule":"version-downgrade","target":"2.10.29","generation":4,"uid":"o-1"}"#;
+    for (observed, expected) in [(3, format!("[{pending},{}", &RECORD[1..])), (4, RECORD.to_owned())] {
+        let mut before = servers(5, None, Some(&format!("[{pending}]")));
+        before["status"] = json!({ "observedGeneration": observed });
+        let mut after = servers(3, Some("replicas-shrink=3"), Some(&format!("[{pending}]")));
+        assert_eq!(patch(&update(Question::Mutate, &before, &after, &Permission::Granted).0)[0]["value"], expected);
+        after["metadata"]["annotations"][OVERRIDDEN_ANNOTATION] = json!(expected);
+        assert_eq!(update(Question::Validate, &before, &after, &Permission::Granted).0["allowed"], true);
+    }
     // Defaults are filled in beside it.
     let mut bare = servers(3, Some("replicas-shrink=3"), None);
     bare["spec"]["jetstream"].as_object_mut().unwrap().remove("replicas");
@@ -111,6 +121,7 @@ fn without_permission_it_is_forbidden_in_one_line_that_names_what_is_missing() {
         {
             assert!(message.contains(words) && !message.contains('\n') && !message.contains("jane"), "{message}");
         }
+        assert!(message.starts_with("spec.jetstream.replicas: ") && message.contains("would lose"), "the reason is told as ever: {message}");
         assert_eq!(response["auditAnnotations"]["denied-by"], "replicas-shrink");
     }
 }
