@@ -127,8 +127,9 @@ pub const POLICY_AGAIN: Duration = Duration::from_mins(45);
 pub const STORES_WAIT: Duration = Duration::from_secs(10);
 /// How long what was read of the cluster still counts while it cannot be followed: an API server that restarts is back within that time.
 pub const STORE_STALE: Duration = Duration::from_mins(1);
-/// Objects in one answer of the API server when the webhook reads all of a kind: Pipelines can be large, and only a few words of each are kept.
-pub const STORE_PAGE: u32 = 100;
+/// Objects in one answer of the API server when the webhook reads all of a kind. A Pipeline can have 1.5 MiB (etcd's `--max-request-bytes`), and a few words of
+/// each are kept: one answer of nothing but the largest fits into the webhook's memory (`manifests/webhook/deployment.yaml`) beside what it holds.
+pub const STORE_PAGE: u32 = 20;
 /// One question to the API server whether somebody may override a rule: each of the two steps of a change asks once, and has 5 s.
 pub const ACCESS_REVIEW: Duration = Duration::from_millis(1500);
 /// Such questions at one moment: overrides are rare, and anybody on the pod network could make the webhook ask.

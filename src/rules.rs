@@ -160,16 +160,28 @@ struct Violation {
     target: Option<String>,
     /// The level of this one, where it is milder than its rule.
     mild: bool,
+    /// What tells it from another of the same words, and is not said because it may be a secret.
+    unsaid: Option<String>,
 }
 
 impl Violation {
     fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into(), target: None, mild: false }
+        Self { field: field.into(), message: message.into(), target: None, mild: false, unsaid: None }
+    }
+
+    /// What is the same in the object before, where the fault was there already.
+    fn identity(&self) -> (&str, &str, Option<&str>) {
+        (&self.field, &self.message, self.unsaid.as_deref())
     }
 
     /// It may be overridden by naming what it leads to.
     fn overridden_by(self, target: impl Into<String>) -> Self {
         Self { target: Some(target.into()), ..self }
+    }
+
+    /// It is another one than that of the same words about another value, which is not said.
+    fn about(self, unsaid: impl Into<String>) -> Self {
+        Self { unsaid: Some(unsaid.into()), ..self }
     }
 
     /// It is told, and refuses nothing.
@@ -242,9 +254,9 @@ pub fn check(request: Request<'_>, config: &ControllerConfig, levels: &Levels) -
             _ => Vec::new(),
         };
         // A set, because a list of tens of thousands of faults would be gone through once for each of them.
-        let known: HashSet<_> = known.iter().map(|old| (old.field.as_str(), old.message.as_str())).collect();
+        let known: HashSet<_> = known.iter().map(Violation::identity).collect();
         findings.extend((rule.check)(&asked).into_iter().map(|violation| {
-            let was_there = known.contains(&(violation.field.as_str(), violation.message.as_str()));
+            let was_there = known.contains(&violation.identity());
             let level = if was_there { level.milder() } else { level };
             let level = if violation.mild { level.min(Level::Warn) } else { level };
             Finding { rule: rule.name, level, field: violation.field, message: violation.message, target: violation.target }

@@ -48,7 +48,12 @@ pub struct Validation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// About an object, the one `at` (0: as it would be, 1: as it is): what was wrong before and is not touched counts for nothing.
-    Object(String),
+    Object {
+        /// The texts.
+        found: String,
+        /// Whether a text goes on behind a line break with what is compared and not said, because it may be a secret.
+        unsaid: bool,
+    },
     /// About a change.
     Change {
         /// The texts.
@@ -217,7 +222,7 @@ mod tests {
                 Place::Nowhere(_) => continue,
             };
             let (about, target) = match &question {
-                Question::Object(_) => (super::super::About::Object, None),
+                Question::Object { .. } => (super::super::About::Object, None),
                 Question::Change { target, .. } => (super::super::About::Change, *target),
             };
             assert_eq!((rule.about, rule.overridable), (about, target.is_some()), "{}", rule.name);

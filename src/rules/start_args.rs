@@ -22,10 +22,14 @@ pub const START_ARGS: Rule = Rule {
 /// not know ends the server.
 pub(super) const SWITCHES: [&str; 9] = ["D", "debug", "V", "trace", "VV", "DV", "DVV", "T", "logtime"];
 
+/// What an argument is called that may be the value of the one before it.
+pub(super) const NO_SWITCH: &str = "an argument that is no switch";
+
 fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
     let arguments = asked.new.spec.jetstream.iter().flat_map(|jetstream| jetstream.start_args.iter().flatten());
     let refused: std::collections::BTreeSet<_> = arguments.filter(|argument| !is_switch(argument)).collect();
-    // The message names the argument and not its place, so that one that was there before is known again wherever it stands.
+    // It is told by its name and not by its place, so that one that was there before is known again wherever it stands, and without its value, which may
+    // be a password.
     refused
         .into_iter()
         .take(limits::FINDINGS)
@@ -33,12 +37,20 @@ fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
             Violation::new(
                 "spec.jetstream.startArgs",
                 format!(
-                    "{argument:?} would hold instead of what the configuration says, and could move the store off its volume or stop the server; remove it \
-                     (taken are -D, --debug, -V, --trace, -VV, -DV, -DVV, -T, --logtime; sizes belong in spec.jetstream.settings)"
+                    "{} would hold instead of what the configuration says, and could move the store off its volume or stop the server; remove it \
+                     (taken are -D, --debug, -V, --trace, -VV, -DV, -DVV, -T, --logtime; sizes belong in spec.jetstream.settings)",
+                    shown(argument)
                 ),
             )
+            .about(argument)
         })
         .collect()
+}
+
+/// The name of an argument, without a value.
+fn shown(argument: &str) -> String {
+    let name = argument.split('=').next().filter(|name| name.starts_with('-'));
+    name.map_or_else(|| NO_SWITCH.to_owned(), |name| format!("{name:?}"))
 }
 
 /// One or two hyphens are the same to Go's `flag`, and a switch takes its value only behind `=`.

@@ -165,6 +165,41 @@ fn what_latest_is_can_be_told_of_an_image_that_is_pinned() {
 }
 
 #[test]
+fn a_release_that_cannot_be_told_is_no_way_down() {
+    let mut config = ControllerConfig::built_in();
+    for entry in config.jetstream.versions.iter_mut().filter(|entry| entry.version == "latest") {
+        entry.nats_image = "nats@sha256:0123".to_owned();
+    }
+    let version = |version: &str| service(&jetstream(&json!({ "version": version })));
+    for (from, to, expected) in [
+        ("latest", "2.12.7", vec!["version-downgrade"]),
+        ("2.12.7", "latest", vec!["version-downgrade"]),
+        ("latest", "latest", vec![]),
+        ("ltest", "2.12.7", vec![]),
+        ("ltest", "latest", vec![]),
+        ("", "2.12.7", vec![]),
+        ("latest", "ltest", vec!["version-known"]),
+    ] {
+        let findings = rules::check(Request::update(Some(&version(from)), &version(to)), &config, &Levels::default());
+        assert_eq!(denied(&findings), expected, "{from} -> {to}");
+        let targets = rules::denials(&findings).filter_map(|finding| finding.target.as_deref());
+        assert!(expected.iter().filter(|rule| **rule == "version-downgrade").map(|_| to).eq(targets), "it may be overridden: {from} -> {to}");
+    }
+}
+
+#[test]
+fn the_value_of_an_argument_is_not_repeated_and_another_one_is_another_fault() {
+    let arguments = |all: &[&str]| jetstream(&json!({ "startArgs": all }));
+    let findings = create(&arguments(&["--pass=secret", "--auth", "hidden", "-V"]));
+    let words = rules::denials(&findings).map(ToString::to_string).collect::<String>();
+    assert_eq!(denied(&findings), ["start-args"; 3]);
+    assert!(words.contains("\"--pass\" would") && words.contains("an argument that is no switch would"), "{words}");
+    assert!(!words.contains("secret") && !words.contains("hidden"), "{words}");
+    assert_eq!(denied(&change(&arguments(&["--store_dir=/a"]), &arguments(&["-V", "--store_dir=/a"]))), Vec::<&str>::new());
+    assert_eq!(denied(&change(&arguments(&["--store_dir=/a"]), &arguments(&["--store_dir=/b"]))), ["start-args"]);
+}
+
+#[test]
 fn a_password_in_an_address_is_not_repeated() {
     let findings = change(&external(&json!({ "url": "a:1" })), &external(&json!({ "url": "redis://me:secret@b:1" })));
     let words = rules::denials(&findings).map(ToString::to_string).collect::<String>();

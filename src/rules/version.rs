@@ -109,15 +109,31 @@ fn floating(asked: &Asked<'_>) -> Vec<Violation> {
 
 fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
     let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
-    let release = |version: Option<&str>| {
-        let version = version?;
+    let release = |version: &str| {
         asked.config.jetstream_version(version).map_or_else(|| crate::controller_config::parse_version(version), JetStreamVersion::release)
     };
-    let (Some(from), Some(to)) = (release(old.version.as_deref()), release(new.version.as_deref())) else { return Vec::new() };
-    if to >= from {
-        return Vec::new();
-    }
     let (was, wanted) = (old.version.as_deref().unwrap_or_default(), new.version.as_deref().unwrap_or_default());
+    match (release(was), release(wanted)) {
+        (Some(from), Some(to)) if to >= from => return Vec::new(),
+        (Some(_), Some(_)) => {}
+        _ if was == wanted => return Vec::new(),
+        // A word that nobody lists runs nowhere, and so can be mended; VERSION_KNOWN says so.
+        (None, _) if asked.config.jetstream_version(was).is_none() => return Vec::new(),
+        (_, None) if asked.config.jetstream_version(wanted).is_none() => return Vec::new(),
+        (from, _) => {
+            let untold = if from.is_none() { was } else { wanted };
+            return vec![
+                Violation::new(
+                    FIELD,
+                    format!(
+                        "which release {untold} is cannot be told from the controller configuration, so that {wanted} could be older than {was} and misread \
+                         what it stored; name the release in the tag of its image there, or keep {was}"
+                    ),
+                )
+                .overridden_by(wanted),
+            ];
+        }
+    }
     vec![Violation::new(
         FIELD,
         format!(

@@ -89,7 +89,7 @@ pub(super) fn replicas_cluster_switch() -> Question {
 }
 
 /// What `version-downgrade` leaves out.
-pub(super) const FLOATING: &str = "but not of latest, whose release stands in the controller configuration";
+pub(super) const FLOATING: &str = "but not of words such as latest, whose release stands in the controller configuration or nowhere";
 
 pub(super) fn version_downgrade() -> Question {
     let found = format!(
@@ -106,7 +106,8 @@ pub(super) fn external_endpoint() -> Question {
             let value = format!("variables.external[{at}].{name}");
             format!("(has({value}) && type({value}) == string ? string({value}) : '')")
         };
-        let shown = |at: u8| format!("({0} == '' ? 'none' : {0})", of(at));
+        // An address may hold a user and a password before its `@` (law secret-silence).
+        let shown = |at: u8| format!("({0} == '' ? 'none' : {0}.substring({0}.lastIndexOf('@') + 1))", of(at));
         format!(
             "(variables.types.all(it, 'spec.redis.external' in it) && {} != {} ? ['spec.redis.external.{name}: ' + {} + ' to ' + {} + {}] : [])",
             of(0),

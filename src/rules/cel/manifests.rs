@@ -37,13 +37,12 @@ fn conditions() -> Value {
     let names = [names::INSTANCE_ANNOTATION, names::OVERRIDE_ANNOTATION, names::OVERRIDDEN_ANNOTATION].map(|name| format!("'{name}'"));
     let differs = format!(
         "request.operation == 'CREATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec) || \
-         [{}].exists(name, {} != {})",
+         (!has(object.metadata.deletionTimestamp) && [{}].exists(name, {} != {}))",
         names.join(", "),
         annotation("object"),
         annotation("oldObject")
     );
     json!([
-        { "name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)" },
         { "name": "spec-or-annotations-differ", "expression": differs },
     ])
 }
@@ -72,10 +71,10 @@ fn validating(name: &str, level: Level) -> Value {
     }
     if level == Level::Deny {
         let (object, change) = ("foundUnreadable", "foundUnreadableBefore");
-        own.push((object.to_owned(), expression(&Question::Object(readable::unreadable()))));
+        own.push((object.to_owned(), expression(&Question::Object { found: readable::unreadable(), unsaid: false })));
         own.push((change.to_owned(), expression(&Question::Change { found: readable::changed(), target: None })));
         let summary = "A field is, or was before it changed, of another type than it has to be";
-        validations.insert(0, object_validation(object, readable::NAME, summary));
+        validations.insert(0, object_validation(object, readable::NAME, summary, false));
         validations.insert(1, change_validation(change, readable::NAME, summary));
     }
     let mut all = used(&own, &validations);
@@ -114,7 +113,7 @@ fn variable(rule: &Rule) -> String {
 fn expression(question: &Question) -> String {
     match question {
         // Of a new object nothing was there before.
-        Question::Object(found) => format!("[0, 1].map(at, at == 1 && oldObject == null ? [] : {found})"),
+        Question::Object { found, .. } => format!("[0, 1].map(at, at == 1 && oldObject == null ? [] : {found})"),
         Question::Change { found, .. } => format!("oldObject == null ? [] : ({found})"),
     }
 }
@@ -123,7 +122,7 @@ fn expression(question: &Question) -> String {
 fn validation(rule: &Rule, question: &Question, found: &str, overrides: &mut Vec<String>) -> Value {
     let summary = rule.summary.trim_end_matches('.');
     let target = match question {
-        Question::Object(_) => return object_validation(found, rule.name, summary),
+        Question::Object { unsaid, .. } => return object_validation(found, rule.name, summary, *unsaid),
         Question::Change { target: None, .. } => return change_validation(found, rule.name, summary),
         Question::Change { target: Some(target), .. } => target,
     };
@@ -140,10 +139,11 @@ fn change_validation(found: &str, name: &str, summary: &str) -> Value {
     asked(&format!("variables.{found}.size() == 0"), &format!("variables.{found}.join('; ')"), name, summary)
 }
 
-/// What was wrong before and is not touched now refuses nothing. Of a list that is too long to be compared item by item, all of it has to be the same.
-fn object_validation(found: &str, name: &str, summary: &str) -> Value {
+/// What was wrong before and is not touched now refuses nothing. Of the texts, what stands behind a line break may be left unsaid. Of a list that is too long to be compared item by item, all of it has to be the same.
+fn object_validation(found: &str, name: &str, summary: &str, unsaid: bool) -> Value {
     let found = format!("variables.{found}");
-    let says = format!("{found}[0].filter(one, !(one in {found}[1])).join('; ')");
+    let said = if unsaid { ".map(one, one.split('\\n')[0])" } else { "" };
+    let says = format!("{found}[0].filter(one, !(one in {found}[1])){said}.join('; ')");
     let holds = format!("{found}[0].size() > {} ? {found}[0] == {found}[1] : {found}[0].all(one, one in {found}[1])", limits::POLICY_LIST);
     asked(&holds, &says, name, summary)
 }

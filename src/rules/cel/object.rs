@@ -4,7 +4,7 @@ use crate::api::names::SERVER_VARIABLES;
 use crate::limits;
 use crate::rules::persistence::ACCESS_MODES;
 use crate::rules::spread::KEYS;
-use crate::rules::start_args::SWITCHES;
+use crate::rules::start_args::{NO_SWITCH, SWITCHES};
 
 use super::{Question, text};
 
@@ -14,7 +14,7 @@ fn found(condition: &str, message: &str) -> String {
 }
 
 fn question(expression: String) -> Question {
-    Question::Object(expression)
+    Question::Object { found: expression, unsaid: false }
 }
 
 fn list(words: &[&str]) -> String {
@@ -154,14 +154,17 @@ pub(super) fn no_spread() -> Question {
 }
 
 pub(super) fn start_args() -> Question {
-    question(format!(
-        "variables.startArgs[at].filter(one, !one.matches('^--?({})(=true|=false)?$')).map(one, 'spec.jetstream.startArgs: \"' + one + {})",
+    let found = format!(
+        "variables.startArgs[at].filter(one, !one.matches('^--?({})(=true|=false)?$')).map(one, 'spec.jetstream.startArgs: ' + \
+         (one.startsWith('-') ? '\"' + one.split('=')[0].split('\\n')[0] + '\"' : {}) + {} + '\\n' + one)",
         SWITCHES.join("|"),
+        text(NO_SWITCH),
         text(
-            "\" would hold instead of what the configuration says, and could move the store off its volume or stop the server; remove it \
+            " would hold instead of what the configuration says, and could move the store off its volume or stop the server; remove it \
              (taken are -D, --debug, -V, --trace, -VV, -DV, -DVV, -T, --logtime; sizes belong in spec.jetstream.settings)"
         )
-    ))
+    );
+    Question::Object { found, unsaid: true }
 }
 
 /// What `container-env` leaves out.

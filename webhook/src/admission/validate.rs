@@ -15,13 +15,16 @@ const AS_BEFORE: &str = "it cannot be read, as before, so that it was not checke
 /// Most fields of an old object that are left aside because they cannot be read: more than a service has.
 const LEFT_ASIDE: usize = 32;
 /// What a rule about a change compares. Where the old value cannot be read, only the text can say whether it changed.
-const GUARDED: [&str; 6] = [
+const GUARDED: [&str; 9] = [
     "/spec/jetstream/encryption",
     "/spec/jetstream/tls",
     "/spec/jetstream/persistence",
     "/spec/jetstream/replicas",
     "/spec/jetstream/version",
     "/spec/jetstream/settings",
+    "/spec/redis/external/url",
+    "/spec/redis/external/sentinelUrl",
+    "/spec/redis/external/masterName",
 ];
 /// The types of a service, of which one is there and stays.
 const TYPES: [&str; 4] = ["/spec/jetstream", "/spec/redis", "/spec/redis/native", "/spec/redis/external"];
@@ -49,9 +52,11 @@ pub(super) fn judge(request: Request, measure: &Measure, nearby: &dyn Nearby) ->
     let as_before = old.as_mut().map(|old| leave_aside(old, &mut object)).unwrap_or_default();
     let new = match decode(&object) {
         Ok(new) => new,
-        // Nothing of it is new, not even what cannot be left aside.
+        // Nothing of its spec is new, not even what cannot be left aside.
         Err(error) if old.as_ref().is_some_and(|old| old.get("spec") == object.get("spec")) => {
-            return Err(Answer::judged(&request.name, &[unreadable(&error, Level::Warn, AS_BEFORE)], Refusal::Invalid));
+            let mut findings = vec![unreadable(&error, Level::Warn, AS_BEFORE)];
+            findings.extend(old.iter().flat_map(|old| changed_beside(old, &object)));
+            return Err(Answer::judged(&request.name, &findings, Refusal::Invalid));
         }
         Err(error) => return Err(Answer::refused(&request.name, &[unreadable(&error, Level::Deny, "")], Refusal::Invalid)),
     };
@@ -155,6 +160,23 @@ fn changed_below(pointer: &str, old: &Value, new: &Value) -> Vec<Finding> {
     }
     };
     changed.map(finding).collect()
+}
+
+/// A refusal for each annotation that rules are about and that changes beside a spec that nobody can read. A record of overrides may be taken away.
+fn changed_beside(old: &Value, new: &Value) -> Vec<Finding> {
+    let changed = |name: &&str| {
+        let wanted = annotation(new, name);
+        wanted != annotation(old, name) && (*name != names::OVERRIDDEN_ANNOTATION || wanted.is_some())
+    };
+    let annotations = [names::INSTANCE_ANNOTATION, names::OVERRIDDEN_ANNOTATION].into_iter().filter(changed);
+    let finding = |name| Finding {
+        rule: READABLE,
+        level: Level::Deny,
+        field: format!("metadata.annotations[{name}]"),
+        message: "the spec cannot be read, so that nobody can tell what this change does to the live service; mend the spec first".to_owned(),
+        target: None,
+    };
+    annotations.map(finding).collect()
 }
 
 fn given(value: Option<&Value>) -> Option<&Value> {
