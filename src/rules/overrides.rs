@@ -217,9 +217,7 @@ mod tests {
     fn what_was_accepted_and_is_not_carried_out_yet_stays_beside_what_is_accepted_now() {
         let (mut old, new, findings) = shrink("replicas-shrink=3");
         let accepted = asked_for(&findings, &named(&new).expect("named"));
-        let entry = |rule: &str, target: &str, generation: i64, uid: &str| {
-            json!({ "rule": rule, "target": target, "generation": generation, "uid": uid })
-        };
+        let entry = |rule: &str, target: &str, generation: i64, uid: &str| json!({ "rule": rule, "target": target, "generation": generation, "uid": uid });
         let before = json!([
             entry("version-downgrade", "2.10.29", 2, "u"),
             entry("version-downgrade", "2.10.30", 4, "u"),

@@ -183,7 +183,10 @@ fn a_release_that_cannot_be_told_is_no_way_down() {
         let findings = rules::check(Request::update(Some(&version(from)), &version(to)), &config, &Levels::default());
         assert_eq!(denied(&findings), expected, "{from} -> {to}");
         let targets = rules::denials(&findings).filter_map(|finding| finding.target.as_deref());
-        assert!(expected.iter().filter(|rule| **rule == "version-downgrade").map(|_| to).eq(targets), "it may be overridden: {from} -> {to}");
+        assert!(
+            expected.iter().filter(|rule| **rule == "version-downgrade").map(|_| to).eq(targets),
+            "it may be overridden: {from} -> {to}"
+        );
     }
 }
 

@@ -125,6 +125,28 @@ fn the_policy_is_mounted_whole_and_read_where_it_is_mounted() {
     assert!(pod["containers"][0]["args"].as_array().unwrap().contains(&json!(argument)), "{argument}");
 }
 
+/// What the controller goes by is written by whoever may, wherever that is.
+#[test]
+fn the_record_of_an_override_is_guarded_by_the_verb_that_the_role_grants() {
+    let policy = yaml(include_str!("../../manifests/override/policy.yaml"));
+    let spec = &policy["spec"];
+    assert_eq!((&spec["failurePolicy"], spec["matchConstraints"].get("namespaceSelector")), (&json!("Fail"), None));
+    let condition = spec["matchConditions"][0]["expression"].as_str().unwrap();
+    assert_eq!(condition.matches(&format!("'{}'", names::OVERRIDDEN_ANNOTATION)).count(), 4);
+    let asked = format!(
+        "authorizer.group('{}').resource('{}').namespace(request.namespace).name(request.name).check('{}').allowed()",
+        names::GROUP,
+        names::PLURAL,
+        isbsvc::rules::overrides::VERB
+    );
+    assert_eq!(spec["validations"][0]["expression"], asked);
+    let binding = yaml(include_str!("../../manifests/override/binding.yaml"));
+    assert_eq!(binding["spec"], json!({ "policyName": policy["metadata"]["name"], "validationActions": ["Deny"] }));
+    let role = yaml(include_str!("../../manifests/override/role.yaml"));
+    let rule = json!({ "apiGroups": [names::GROUP], "resources": [names::PLURAL], "verbs": [isbsvc::rules::overrides::VERB] });
+    assert_eq!(role["rules"], json!([rule]));
+}
+
 /// Numaflow lives in the namespace too: installing must not change it, and `kubectl delete -k` must not take it away.
 #[test]
 fn no_kustomization_holds_a_namespace() {

@@ -58,6 +58,8 @@ fn a_rule_is_overridden_by_whoever_may_and_that_is_recorded() {
         assert!(said.code != 0 && said.err.contains("(Forbidden)"), "{said:?}");
         let words = "the verb override on interstepbufferservices.numaflow.numaproj.io default in the namespace test-override";
         assert!(said.err.contains(words) && said.err.trim().lines().count() == 1, "{said:?}");
+        let written = change["metadata"]["annotations"].get(RECORD).is_some();
+        assert_eq!(said.err.contains("would lose what only the removed servers hold"), !written, "the reason, too: {said:?}");
     }
     let said = patch(&namespace, Some(JANE), &json!({ "metadata": { "annotations": { RECORD: "[]" } } }));
     assert!(said.code != 0 && said.err.contains("only the webhook writes it"), "also beside no change of the spec: {said:?}");
@@ -99,5 +101,32 @@ fn a_rule_is_overridden_by_whoever_may_and_that_is_recorded() {
             &json!({ "metadata": { "annotations": { NAMED: null, RECORD: null } }, "spec": { "jetstream": { "replicas": 5 } } }),
         )
         .ok();
+    }
+}
+
+/// Where the webhook is not asked, the record is guarded by a policy of the API server's own (`manifests/override`).
+#[test]
+fn where_no_webhook_is_asked_nobody_forges_a_record() {
+    let cluster = Cluster::from_environment();
+    let ask = |arguments: &[&str]| cluster.kubectl(&[&["-n", "kube-system"], arguments].concat());
+    let made =
+        cluster.kubectl_stdin(&["-n", "kube-system", "apply", "-f", "-"], &service_of("nobody", "forged", &json!({ "replicas": 5 })));
+    assert_eq!(made.code, 0, "{made:?}");
+    ask(&["create", "role", "isbsvc-editor", "--verb=get,update,patch", "--resource=interstepbufferservices.numaflow.numaproj.io"]).ok();
+    ask(&["create", "rolebinding", "isbsvc-editor", "--role=isbsvc-editor", &format!("--user={JANE}")]).ok();
+    let write = |who: Option<&str>, record: &Value| {
+        let change = json!({ "metadata": { "annotations": { RECORD: record } }, "spec": { "jetstream": { "replicas": 3 } } }).to_string();
+        let mut arguments = vec!["patch", "isbsvc", "forged", "--type=merge", "-p", &change];
+        arguments.extend(who.into_iter().flat_map(|name| ["--as", name]));
+        ask(&arguments)
+    };
+    let said = write(Some(JANE), &json!("[]"));
+    assert!(said.code != 0 && said.err.contains("(Forbidden)") && said.err.contains("'isbsvc-override'"), "{said:?}");
+    assert!(said.err.contains("the verb override on") && said.err.contains("forged in the namespace kube-system"), "{said:?}");
+    write(None, &json!("[]")).ok();
+    write(Some(JANE), &json!("[]")).ok();
+    write(Some(JANE), &Value::Null).ok();
+    for (kind, name) in [("isbsvc", "forged"), ("rolebinding", "isbsvc-editor"), ("role", "isbsvc-editor")] {
+        ask(&["delete", kind, name, "--timeout=60s"]).ok();
     }
 }

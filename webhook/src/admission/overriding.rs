@@ -150,7 +150,9 @@ impl Pending {
             Permission::Refused => {
                 let Access { namespace, name, .. } = &self.access;
                 let (group, plural) = (names::GROUP, names::PLURAL);
-                format!("you need the verb {VERB} on {plural}.{group} {name} in the namespace {namespace}, as the ClusterRole isbsvc-override has it")
+                format!(
+                    "you need the verb {VERB} on {plural}.{group} {name} in the namespace {namespace}, as the ClusterRole isbsvc-override has it"
+                )
             }
             Permission::Unknown(why) => format!("whether you may do so could not be found out: {why}"),
         };

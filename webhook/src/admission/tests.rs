@@ -308,6 +308,8 @@ fn a_type_that_cannot_be_read_does_not_change() {
         ("redis: 5", "jetstream: { version: 2.10.29 }"),
         ("redis: { native: 5 }", "redis: { external: { url: \"a:6379\" } }"),
         ("redis: { native: { version: \"7\", priority: \"5\" } }", "redis: { external: { url: \"a:6379\" } }"),
+        ("redis: { external: { url: [\"a:6379\"] } }", "redis: { external: { url: \"b:6379\" } }"),
+        ("redis: { external: { url: \"a:6379\", masterName: [] } }", "redis: { external: { url: \"a:6379\", masterName: m } }"),
         ("5", "jetstream: { version: 2.10.29 }"),
     ] {
         let response = update(old, new);
@@ -315,6 +317,29 @@ fn a_type_that_cannot_be_read_does_not_change() {
     }
     let response = update("redis: { native: { version: \"7\", priority: \"5\" } }", "redis: { native: { version: \"7\", priority: 5 } }");
     assert_eq!(response["allowed"], true, "{response}");
+}
+
+#[test]
+fn beside_a_spec_that_nobody_can_read_no_guarded_annotation_changes() {
+    use isbsvc::api::names::{INSTANCE_ANNOTATION, OVERRIDDEN_ANNOTATION};
+    let with = |annotations: Value| {
+        let mut object = service("5");
+        object["metadata"]["annotations"] = annotations;
+        object
+    };
+    let (none, record) = (json!({}), json!({ OVERRIDDEN_ANNOTATION: "[]" }));
+    for (old, new, allowed) in [
+        (&none, json!({ INSTANCE_ANNOTATION: "another" }), false),
+        (&none, record.clone(), false),
+        (&record, json!({ OVERRIDDEN_ANNOTATION: "[{}]" }), false),
+        (&record, record.clone(), true),
+        (&record, none.clone(), true),
+        (&none, json!({ "team": "a" }), true),
+    ] {
+        let response = ask(Question::Validate, &request("UPDATE", &with(new.clone()), &with(old.clone())));
+        assert_eq!(response["allowed"], allowed, "{old} -> {new}: {response}");
+        assert!(response["warnings"].to_string().contains("as before"), "the spec is told all the same: {response}");
+    }
 }
 
 #[test]

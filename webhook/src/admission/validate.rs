@@ -173,7 +173,8 @@ fn changed_beside(old: &Value, new: &Value) -> Vec<Finding> {
         rule: READABLE,
         level: Level::Deny,
         field: format!("metadata.annotations[{name}]"),
-        message: "the spec cannot be read, so that nobody can tell what this change does to the live service; mend the spec first".to_owned(),
+        message: "the spec cannot be read, so that nobody can tell what this change does to the live service; mend the spec first"
+            .to_owned(),
         target: None,
     };
     annotations.map(finding).collect()

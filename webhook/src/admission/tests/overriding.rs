@@ -121,7 +121,10 @@ fn without_permission_it_is_forbidden_in_one_line_that_names_what_is_missing() {
         {
             assert!(message.contains(words) && !message.contains('\n') && !message.contains("jane"), "{message}");
         }
-        assert!(message.starts_with("spec.jetstream.replicas: ") && message.contains("would lose"), "the reason is told as ever: {message}");
+        assert!(
+            message.starts_with("spec.jetstream.replicas: ") && message.contains("would lose"),
+            "the reason is told as ever: {message}"
+        );
         assert_eq!(response["auditAnnotations"]["denied-by"], "replicas-shrink");
     }
 }
