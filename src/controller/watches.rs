@@ -1,5 +1,4 @@
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt as _};
@@ -204,8 +203,8 @@ impl Starter<'_> {
         };
         // A controller of one namespace is not meant to read what belongs to the cluster, so its first no is the last word.
         let enough = if self.scope.is_some() { forbidden } else { never };
-        let events = watcher(api, config).modify(definition::thin).reflect(writer);
-        tasks.spawn(followed(enough, "customresourcedefinitions", events, Arc::clone(self.metrics), react));
+        let events = move || watcher(api.clone(), config.clone()).modify(definition::thin);
+        tasks.spawn(followed(enough, "customresourcedefinitions", events, writer, Arc::clone(self.metrics), react));
     }
 }
 
@@ -238,21 +237,29 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
 {
-    followed(never, what, watcher(api, config).modify(thin).reflect(writer), Arc::clone(metrics), react)
+    followed(never, what, move || watcher(api.clone(), config.clone()).modify(thin), writer, Arc::clone(metrics), react)
 }
 
-/// Follows until a failure that is enough; then nothing is asked any more.
-async fn followed<K>(
+/// Follows until a failure that is enough; then nothing is asked any more. `events` begins anew with all objects of the kind.
+async fn followed<K, S>(
     enough: Enough,
     what: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    events: impl Fn() -> S + Send,
+    mut writer: Writer<K>,
     metrics: Arc<Metrics>,
     react: impl Fn(Seen<'_, K>) + Send,
-) {
-    let mut events = pin!(events);
+) where
+    K: Resource + Clone,
+    K::DynamicType: Clone + Eq + std::hash::Hash,
+    S: Stream<Item = watcher::Result<Event<K>>> + Send,
+{
+    let mut stream = Box::pin(events());
     let mut pause = limits::WATCH_RETRY_FIRST;
     let mut said = String::new();
-    while let Some(event) = events.next().await {
+    while let Some(event) = stream.next().await {
+        if let Ok(event) = &event {
+            writer.apply_watcher_event(event);
+        }
         match event {
             Ok(Event::Apply(object) | Event::Delete(object)) => react(Seen::Object(&object)),
             Ok(Event::InitDone) => {
@@ -283,6 +290,8 @@ async fn followed<K>(
                 react(Seen::Failed(&error));
                 sleep(pause).await;
                 pause = (pause * 2).min(limits::WATCH_RETRY_MOST);
+                // All is read anew: a watch that goes on from where it was gives no sign that it does, and what is not known would stay so.
+                stream = Box::pin(events());
             }
             // A watch that ends, such as by an expired resourceVersion, is begun anew.
             Err(error) => {

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -68,4 +69,36 @@ async fn defect_11_secrets_pods_claims_and_all_else_that_counts_are_watched() {
         let of_children = children.iter().any(|plural| asked.path.contains(&format!("/{plural}?")));
         assert_eq!(of_children, asked.path.contains("labelSelector="), "{}", asked.path);
     }
+}
+
+/// An API server that was away for a moment, as at an upgrade of it; nothing changes meanwhile, so that no watch has anything to say afterwards.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_followed_for_a_moment_is_known_again() {
+    let away = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&away);
+    let (client, _log) = api_server(move |asked| {
+        if gone.load(Ordering::Relaxed) {
+            return failure(503, "ServiceUnavailable", "the API server is going away");
+        }
+        match asked.path.contains("watch=true") {
+            true => (200, json!({})),
+            false => (200, json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] })),
+        }
+    });
+    let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(Metrics::default()));
+    let (stores, definition, _tasks) = start(&client, None, &queue, &metrics);
+    tokio::time::timeout(Duration::from_mins(1), ready(&stores, &definition)).await.unwrap().unwrap();
+    let known = || stores.pipelines_known.lock().unwrap().known().is_some();
+    let becomes = async |wanted| {
+        let deadline = Instant::now() + Duration::from_mins(5);
+        while known() != wanted {
+            assert!(Instant::now() < deadline, "wanted: {wanted}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    becomes(true).await;
+    away.store(true, Ordering::Relaxed);
+    becomes(false).await;
+    away.store(false, Ordering::Relaxed);
+    becomes(true).await;
 }
