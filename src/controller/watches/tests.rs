@@ -5,6 +5,14 @@ use std::time::Duration;
 use super::*;
 use crate::observe::scripted::{Log, api_server, failure};
 
+/// What an API server answers that has nothing of the kind.
+fn nothing_there(path: &str) -> (u16, Value) {
+    if path.contains("watch=true") {
+        return (200, json!({}));
+    }
+    (200, json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] }))
+}
+
 /// Watches the definition for ten minutes, where it may not be read; what was asked, and what the metrics say of it.
 async fn ten_minutes(scope: Option<&str>) -> (Log, String) {
     let (client, log) =
@@ -39,12 +47,7 @@ async fn a_controller_of_the_cluster_goes_on_asking() {
 /// the Secrets of others.
 #[tokio::test(start_paused = true)]
 async fn defect_11_secrets_pods_claims_and_all_else_that_counts_are_watched() {
-    let (client, log) = api_server(|asked| {
-        if asked.path.contains("watch=true") {
-            return (200, json!({}));
-        }
-        (200, json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] }))
-    });
+    let (client, log) = api_server(|asked| nothing_there(&asked.path));
     let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(Metrics::default()));
     let (stores, definition, _tasks) = start(&client, None, &queue, &metrics);
     tokio::time::timeout(Duration::from_mins(1), ready(&stores, &definition)).await.unwrap().unwrap();
@@ -80,10 +83,7 @@ async fn what_could_not_be_followed_for_a_moment_is_known_again() {
         if gone.load(Ordering::Relaxed) {
             return failure(503, "ServiceUnavailable", "the API server is going away");
         }
-        match asked.path.contains("watch=true") {
-            true => (200, json!({})),
-            false => (200, json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] })),
-        }
+        nothing_there(&asked.path)
     });
     let (queue, metrics) = (Arc::new(Queue::default()), Arc::new(Metrics::default()));
     let (stores, definition, _tasks) = start(&client, None, &queue, &metrics);
