@@ -102,7 +102,7 @@ impl Cluster {
 
     /// An empty namespace of this name; one that an earlier run left is removed first.
     pub fn namespace(&self, name: &str) -> Namespace<'_> {
-        let namespace = Namespace { cluster: self, name: name.to_owned(), ours: true };
+        let namespace = Namespace { cluster: self, name: name.to_owned(), only: None };
         if self.kubectl(&["get", "namespace", name]).code == 0 {
             namespace.free();
             self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=true", "--timeout=180s"]).ok();
@@ -111,10 +111,11 @@ impl Cluster {
         namespace
     }
 
-    /// The namespace of the control plane, which the webhook is not asked about. Only the buffer services go when the test ends.
-    pub fn kube_system(&self) -> Namespace<'_> {
-        let namespace = Namespace { cluster: self, name: "kube-system".to_owned(), ours: false };
-        namespace.kubectl(&["delete", "isbsvc", "--all", "--timeout=120s"]).ok();
+    /// The namespace of the control plane, which the webhook is not asked about, for a test of this one service, which alone goes when the test ends.
+    pub fn kube_system(&self, service: &str) -> Namespace<'_> {
+        let namespace = Namespace { cluster: self, name: "kube-system".to_owned(), only: Some(service.to_owned()) };
+        namespace.free();
+        namespace.kubectl(&["delete", "isbsvc", service, "--ignore-not-found", "--timeout=120s"]).ok();
         namespace
     }
 }
@@ -124,7 +125,8 @@ pub struct Namespace<'a> {
     cluster: &'a Cluster,
     /// Its name.
     pub name: String,
-    ours: bool,
+    /// The one service that is the test's, where the namespace is not.
+    only: Option<String>,
 }
 
 impl Namespace<'_> {
@@ -204,8 +206,11 @@ impl Namespace<'_> {
 impl Namespace<'_> {
     /// Lets go of services whose controller may not live any more: its finalizer would hold the namespace for ever.
     fn free(&self) {
-        self.kubectl(&["delete", "isbsvc", "--all", "--wait=false"]);
-        for service in self.kubectl(&["get", "isbsvc", "-o", "name"]).out.split_whitespace() {
+        let which = self.only.as_deref().unwrap_or("--all");
+        self.kubectl(&["delete", "isbsvc", which, "--wait=false"]);
+        let mut left = vec!["get", "isbsvc", "-o", "name"];
+        left.extend(self.only.as_deref());
+        for service in self.kubectl(&left).out.split_whitespace() {
             self.kubectl(&["patch", service, "--type", "merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
         }
     }
@@ -214,7 +219,7 @@ impl Namespace<'_> {
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
         self.free();
-        if self.ours {
+        if self.only.is_none() {
             // Not waited for: the next test has a namespace of its own, and the cluster goes at the end.
             self.kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
         }

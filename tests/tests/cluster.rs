@@ -15,6 +15,8 @@ mod corpus;
 mod deleted;
 #[path = "cluster/drift.rs"]
 mod drift;
+#[path = "cluster/edges.rs"]
+mod edges;
 #[path = "cluster/guard.rs"]
 mod guard;
 #[path = "cluster/handover.rs"]

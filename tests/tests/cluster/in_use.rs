@@ -60,8 +60,8 @@ fn a_webhook_that_is_gone_holds_no_deletion() {
     const NAME: &str = "test-in-use-gone";
     let cluster = Cluster::from_environment();
     install(&cluster);
-    let kubectl = |arguments: &[&str]| cluster.kubectl(&[&["-n", "kube-system"], arguments].concat());
-    let apply = |object: &Value| cluster.kubectl_stdin(&["-n", "kube-system", "apply", "-f", "-"], &object.to_string());
+    let namespace = cluster.kube_system(NAME);
+    let apply = |object: &Value| namespace.apply(&object.to_string());
     let mut pipeline = orders();
     pipeline["metadata"]["name"] = json!(NAME);
     pipeline["spec"]["interStepBufferServiceName"] = json!(NAME);
@@ -84,11 +84,11 @@ fn a_webhook_that_is_gone_holds_no_deletion() {
         serde_json::from_str(&service_of("nobody", NAME, &json!({ "replicas": 1 }))).unwrap_or_else(|error| panic!("{error}"));
     eventually("a deletion failed open", MINUTE, || {
         apply(&service).ok();
-        kubectl(&["delete", "isbsvc", NAME, "--timeout=30s"]).ok();
+        namespace.kubectl(&["delete", "isbsvc", NAME, "--timeout=30s"]).ok();
         let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).ok();
         let counted = |line: &&str| line.starts_with("apiserver_admission_webhook_fail_open_count") && line.contains("gone.isbsvc");
         metrics.lines().find(counted).map(str::to_owned).ok_or_else(|| "the entry is not asked yet".to_owned())
     });
     cluster.kubectl(&["delete", "validatingwebhookconfiguration", NAME]).ok();
-    kubectl(&["delete", "pipeline", NAME]).ok();
+    namespace.kubectl(&["delete", "pipeline", NAME]).ok();
 }

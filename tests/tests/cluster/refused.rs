@@ -36,7 +36,7 @@ impl Standing {
 #[test]
 fn a_change_past_the_webhook_is_refused_without_harm() {
     let cluster = Cluster::from_environment();
-    let namespace = cluster.kube_system();
+    let namespace = cluster.kube_system(NAME);
     let this = format!("isbsvc/{NAME}");
     let patch = |spec: Value| {
         let patch = json!({ "spec": { "jetstream": spec } }).to_string();
