@@ -1,6 +1,9 @@
 //! The corpus through the library and through the webhook: both say the same of each case. What definition and policies say of it on a real API server is
 //! in `tests/tests/cluster/corpus.rs`.
 
+#[path = "corpus/numaflow.rs"]
+mod numaflow;
+
 use std::collections::BTreeSet;
 
 use isbsvc::api::names;
