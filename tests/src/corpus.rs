@@ -35,7 +35,7 @@ pub enum Verdict {
 pub const READABLE: &str = "readable";
 
 impl Case {
-    /// Asks the library, as the webhook does: with the defaults filled in, and of no object that is being deleted.
+    /// Asks the library, as the webhook does: with the defaults filled in.
     ///
     /// # Panics
     /// Where the old object cannot be read.
@@ -45,9 +45,6 @@ impl Case {
             defaults::fill(&mut object);
             decode(&object)
         };
-        if self.terminating {
-            return Verdict::Found(Vec::new());
-        }
         let Ok(new) = filled(&self.new) else { return Verdict::Unreadable };
         let old = self.old.as_ref().map(|old| filled(old).unwrap_or_else(|error| panic!("{}: {error}", self.name)));
         Verdict::Found(rules::check(Request::update(old.as_ref(), &new), &ControllerConfig::built_in(), &Levels::default()))
@@ -318,7 +315,10 @@ fn not_judged() -> Vec<Case> {
         old["metadata"]["finalizers"] = json!([names::FINALIZER]);
     }
     ending.terminating = true;
-    vec![labelled, ending]
+    let mut freed = ending.clone();
+    freed.name = "an object that is being deleted loses its finalizer".to_owned();
+    freed.new["spec"] = bad;
+    vec![labelled, ending, freed]
 }
 
 /// Changes of objects that cannot be read as they are, which only a definition that keeps unknown fields holds; and whether they are refused.

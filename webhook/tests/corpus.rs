@@ -36,8 +36,7 @@ fn webhook(case: &Case) -> Value {
 fn library_and_webhook_say_the_same_of_the_corpus() {
     let cases = cases();
     assert!(cases.len() > 150, "{}", cases.len());
-    // The API server asks nobody about an object that is being deleted (matchConditions of the configuration).
-    for case in cases.iter().filter(|case| !case.terminating) {
+    for case in &cases {
         let response = webhook(case);
         let verdict = case.library();
         assert_eq!(response["allowed"], json!(verdict.denied().is_empty()), "{}: {response}", case.name);
