@@ -304,7 +304,7 @@ fn changed() -> Vec<(&'static str, Value, Value)> {
     ]
 }
 
-/// What the webhook is not asked about: an object that is being deleted has to lose its finalizers, and labels are nobody's business.
+/// What no rule stands in the way of, and one that some do: an object that is being deleted has to lose its finalizers, and labels are nobody's business.
 fn not_judged() -> Vec<Case> {
     let bad = json!({ "jetstream": { "replicas": 2, "startArgs": ["-js"] } });
     let mut labelled = Case::of("a label on an object that is wrong", Some(&bad), &bad);
@@ -315,8 +315,7 @@ fn not_judged() -> Vec<Case> {
         old["metadata"]["finalizers"] = json!([names::FINALIZER]);
     }
     ending.terminating = true;
-    let mut freed = ending.clone();
-    freed.name = "an object that is being deleted loses its finalizer".to_owned();
+    let mut freed = Case { name: "an object that is being deleted loses its finalizer".to_owned(), ..ending.clone() };
     freed.new["spec"] = bad;
     vec![labelled, ending, freed]
 }
