@@ -13,8 +13,11 @@ use rcgen::CertificateParams;
 pub use authority::{Authority, authority, authority_from_key};
 pub use leaf::{Leaf, LeafRequest, Usage};
 
-/// How far a certificate is dated back, so that a client whose clock is behind takes it at once.
-pub const CLOCK_SKEW: Duration = Duration::from_mins(5);
+/// How far two clocks may be apart without any harm: each a day off, in opposite directions. Nobody notices a wrong date for longer.
+pub const CLOCKS_APART: Duration = Duration::from_hours(2 * 24);
+/// How far a certificate is dated back, so that a client whose clock is behind takes it at once, and another rotator whose clock is behind does not take
+/// it for one that nobody can use yet.
+pub const DATED_BACK: Duration = CLOCKS_APART.saturating_add(Duration::from_hours(1));
 /// Longest common name, characters (RFC 5280, `ub-common-name`).
 pub const COMMON_NAME: usize = 64;
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::Facts;
-use crate::issue::{self, Authority, CLOCK_SKEW, IssueError, LeafRequest, Usage};
+use crate::issue::{self, Authority, CLOCKS_APART, DATED_BACK, IssueError, LeafRequest, Usage};
 pub use held::{Held, key};
 use held::{Trusted, trusted};
 
@@ -30,11 +30,12 @@ pub const AUTHORITY_LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 pub const AUTHORITY_RENEW_BEFORE: Duration = Duration::from_hours(365 * 24);
 /// Ninety days, renewed after sixty: a controller that is away for a month does no harm.
 pub const LEAF_LIFETIME: Duration = Duration::from_hours(90 * 24);
-/// How long a new authority is trusted before it signs: every API server has long seen the new `caBundle`.
-pub const SETTLE: Duration = Duration::from_hours(1);
-/// How long an old authority is trusted after the last leaf moved: kubelet brings a Secret to a running pod in about two minutes, to one on a node
-/// that was away for a day in a day.
-pub const MOVED: Duration = Duration::from_hours(24);
+/// How long a new authority is trusted before it signs: an hour, within which every API server has long seen the new `caBundle`, also where whoever looks
+/// next has another clock.
+pub const SETTLE: Duration = CLOCKS_APART.saturating_add(Duration::from_hours(1));
+/// How long an old authority is trusted after the last leaf moved: a day, because kubelet brings a Secret to a running pod in about two minutes, to one on a
+/// node that was away for a day in a day; by whatever clock.
+pub const MOVED: Duration = CLOCKS_APART.saturating_add(Duration::from_hours(24));
 /// Most old authorities that are kept; more are never needed, and a bundle of strangers shall not grow.
 pub const PREVIOUS: usize = 4;
 
@@ -186,7 +187,7 @@ fn authority_due(facts: &Facts) -> Timestamp {
 
 /// When a certificate of ours was made.
 fn at(facts: &Facts) -> Timestamp {
-    facts.not_before.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX)
+    facts.not_before.checked_add(DATED_BACK).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, Ke
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::{CLOCK_SKEW, IssueError, Leaf, LeafRequest, Usage, parameters, shift};
+use super::{DATED_BACK, IssueError, Leaf, LeafRequest, Usage, parameters, shift};
 use crate::Facts;
 use crate::facts::{ReadError, certificates};
 
@@ -35,7 +35,7 @@ pub fn authority_from_key(common_name: &str, key_pem: &str, now: Timestamp, life
 }
 
 fn sign_itself(common_name: &str, key: KeyPair, now: Timestamp, lifetime: Duration) -> Result<Authority, IssueError> {
-    let mut parameters = parameters(common_name, shift(now, CLOCK_SKEW, false), shift(now, lifetime, true))?;
+    let mut parameters = parameters(common_name, shift(now, DATED_BACK, false), shift(now, lifetime, true))?;
     // It signs leaves and nothing else: no authority below it.
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -85,7 +85,7 @@ impl Authority {
             return Err(IssueError::NoUsage(request.common_name.to_owned()));
         }
         let not_after = shift(now, request.lifetime, true).min(self.facts.not_after);
-        let mut parameters = parameters(request.common_name, shift(now, CLOCK_SKEW, false), not_after)?;
+        let mut parameters = parameters(request.common_name, shift(now, DATED_BACK, false), not_after)?;
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = request
@@ -127,7 +127,7 @@ mod tests {
         let leaf = authority.leaf(&request(&names), now()).unwrap();
         let facts = Facts::read(leaf.certificate_pem.as_bytes()).unwrap();
         assert_eq!(facts.dns_names, names);
-        assert_eq!(facts.not_before, now() - CLOCK_SKEW);
+        assert_eq!(facts.not_before, now() - DATED_BACK);
         assert_eq!(facts.not_after, now() + 90 * DAY);
 
         let (root, leaf) = (der(authority.certificate_pem()), der(&leaf.certificate_pem));

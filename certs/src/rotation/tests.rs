@@ -1,5 +1,7 @@
 use super::*;
 
+mod clocks;
+
 const DAY: Duration = Duration::from_hours(24);
 
 fn start() -> Timestamp {
@@ -111,7 +113,7 @@ fn over_fifteen_years_no_client_ever_meets_a_leaf_it_does_not_trust() {
 }
 
 #[test]
-fn the_steps_of_a_new_authority_are_an_hour_and_a_day_apart() {
+fn the_steps_of_a_new_authority_are_far_enough_apart() {
     let mut cluster = Cluster::fresh();
     let due = start() + 9 * 365 * DAY;
     assert!(cluster.look(due - DAY).unwrap().contains("certificate"), "leaf of the old authority");
@@ -218,15 +220,6 @@ fn after_years_of_absence_all_is_made_at_once() {
     assert!(reason.contains("the authority is valid from") && reason.contains("the certificate is valid from"), "{reason}");
     assert!(cluster.trusts(cluster.leaf(), now));
     assert_eq!((cluster.authorities(), cluster.look(now)), (1, None));
-}
-
-#[test]
-fn a_leaf_from_the_future_is_replaced() {
-    let mut cluster = Cluster::fresh();
-    // The clock of the one that made it was a day ahead.
-    let reason = cluster.look(start() - DAY).unwrap();
-    assert!(reason.contains("valid from"), "{reason}");
-    assert!(cluster.trusts(cluster.leaf(), start() - DAY));
 }
 
 #[test]
