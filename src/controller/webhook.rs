@@ -46,7 +46,7 @@ pub async fn keep(client: Client, webhook: Webhook, metrics: Arc<Metrics>, mut s
         () = shutdown::requested(&mut stop) => return Ok(()),
     }
     loop {
-        let words = keeper.look(&seen).await.unwrap_or_else(|error| error);
+        let words = keeper.look(&seen, jiff::Timestamp::now()).await.unwrap_or_else(|error| error);
         keeper.say(words);
         tokio::select! {
             () = shutdown::requested(&mut stop) => return Ok(()),
@@ -130,12 +130,11 @@ struct Keeper {
 
 impl Keeper {
     /// One look: the Secret first, then the configurations. Says how it stands; an error is tried again at the next look.
-    async fn look(&mut self, seen: &Stores) -> Result<String, String> {
+    async fn look(&mut self, seen: &Stores, now: jiff::Timestamp) -> Result<String, String> {
         if seen.services.is_empty() {
             return Ok(format!("there is no webhook: no Service {}/{}", self.webhook.namespace, self.webhook.service));
         }
         let secret = seen.secrets.state().into_iter().next();
-        let now = jiff::Timestamp::now();
         let kept = certificate::decide(secret.as_deref(), &self.webhook, &seen.published(), now)?;
         let bundle = match kept {
             certificate::Next::Write { data, reason } => {
@@ -158,8 +157,8 @@ impl Keeper {
                 return Ok("the webhook has its certificate; its configurations are installed once a replica is ready".to_owned());
             }
             let desired = configurations::desired(kind, &self.webhook, &bundle)?;
-            if live.is_none_or(|live| !crate::plan::differences(&desired, &live).is_empty()) {
-                configurations::write(&self.client, kind, &desired).await?;
+            if live.as_ref().is_none_or(|live| !crate::plan::differences(&desired, live).is_empty()) {
+                configurations::write(&self.client, kind, desired, live.as_ref()).await?;
                 tracing::info!("{}/{} configured", kind.plural(), configurations::NAME);
             }
         }

@@ -52,8 +52,13 @@ pub fn desired(kind: Kind, webhook: &Webhook, bundle: &str) -> Result<Value, Str
     Ok(object)
 }
 
-/// Applies it. What an administrator added to it beside ours stays.
-pub async fn write(client: &Client, kind: Kind, object: &Value) -> Result<(), String> {
+/// Applies it to the configuration that was seen, and to no other: a rotator that lags behind must not take a newer authority out of it. What an administrator
+/// added beside ours stays.
+pub async fn write(client: &Client, kind: Kind, mut object: Value, seen: Option<&Value>) -> Result<(), String> {
+    if let Some(version) = seen.and_then(|seen| seen.pointer("/metadata/resourceVersion")) {
+        object["metadata"]["resourceVersion"] = version.clone();
+    }
+    let object = &object;
     let params = PatchParams::apply(names::CHILDREN_MANAGER).force();
     let request = async {
         match kind {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::observe::scripted::{Asked, Log, api_server};
 
+mod two;
+
 /// A keeper, what it sees, and what it asked for.
 struct Scene {
     keeper: Keeper,
@@ -67,7 +69,7 @@ impl Scene {
 
     /// One look: what it says, and what it wrote.
     async fn look(&mut self) -> (String, Vec<Asked>) {
-        let words = self.keeper.look(&self.seen).await.unwrap();
+        let words = self.keeper.look(&self.seen, jiff::Timestamp::now()).await.unwrap();
         (words, std::mem::take(&mut *self.log.lock().unwrap()))
     }
 }
@@ -102,8 +104,9 @@ async fn the_configurations_are_installed_only_after_a_replica_is_ready() {
     assert_eq!(scene.look().await, (words, Vec::new()));
     // An edit of what stands is put back, in either entry; and one that an earlier version of ours did not have comes.
     let whole = written[1].body.clone();
-    let edits: [fn(&mut Value); 4] = [
+    let edits: [fn(&mut Value); 5] = [
         |body| body["webhooks"][0]["failurePolicy"] = json!("Ignore"),
+        |body| body["webhooks"][0]["clientConfig"]["caBundle"] = json!(""),
         |body| body["webhooks"][1]["failurePolicy"] = json!("Fail"),
         |body| body["webhooks"][1]["clientConfig"]["caBundle"] = json!(""),
         |body| drop(body["webhooks"].as_array_mut().unwrap().pop()),
