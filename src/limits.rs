@@ -74,6 +74,8 @@ pub const CERTIFICATE_CRITICAL: Duration = Duration::from_hours(7 * 24);
 pub const REVIEW: usize = 8 * 1024 * 1024;
 /// All reviews that are read or judged at one moment, bytes; more are put off (429), so that a flood cannot exceed the pod's memory limit of 64 MiB.
 pub const REVIEWS: usize = 16 * 1024 * 1024;
+/// Of each review so much is not counted in [`REVIEWS`], bytes: an ordinary one takes two to six thousand, and 400 connections take 6 MiB by it.
+pub const REVIEW_SMALL: usize = 16 * 1024;
 /// Most values in one review, counted by the commas and brackets of its text: the smallest value takes two bytes in the text and fifty in memory, and
 /// no object that etcd takes comes near.
 pub const REVIEW_VALUES: usize = 150_000;
@@ -98,6 +100,8 @@ pub const FINDINGS: usize = 30;
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// From the first byte of a request to the end of its head: who takes longer only holds a connection.
 pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// From the end of a request's head to the end of its body: an API server sends it in one go, and who sends it byte by byte holds room for others.
+pub const REQUEST_BODY: Duration = Duration::from_secs(5);
 /// Largest head of a request, bytes: a line, and headers without cookies or tokens of size.
 pub const REQUEST_HEAD_SIZE: usize = 64 * 1024;
 /// A connection without a request. The API server closes its own after 90 s, and must be the first to do so: a request that meets a closing connection

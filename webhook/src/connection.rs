@@ -52,7 +52,8 @@ pub(crate) struct Guarded<A> {
 impl<A> Guarded<A> {
     /// At most `places` connections at one moment.
     pub(crate) fn new(inner: A, webhook: Arc<Webhook>, places: usize) -> Self {
-        Self { inner, webhook, places: Arc::new(Semaphore::new(places)), head: limits::REQUEST_HEAD }
+        let head = webhook.bounds.head;
+        Self { inner, webhook, places: Arc::new(Semaphore::new(places)), head }
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::post;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use isbsvc::limits;
 use tokio::sync::SemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -97,9 +98,11 @@ impl Seen {
 async fn judge(webhook: &Webhook, question: Question, request: HttpRequest, seen: &mut Seen) -> Result<Answer, Failure> {
     let (head, body) = request.into_parts();
     check_type(&head.headers)?;
-    // Put off at once, with a word when to come again, rather than left waiting until the caller gives up.
+    let reading = tokio::time::timeout(webhook.bounds.upload, read(webhook, &head.headers, body));
+    let (body, _room) = reading.await.unwrap_or(Err(Failure::TimedOut))?;
+    // Put off at once, with a word when to come again, rather than left waiting until the caller gives up. What has not come yet takes no place from what
+    // has; of that, there is no more than there are connections.
     let _place = webhook.at_once.try_acquire().map_err(|_| Failure::Busy)?;
-    let (body, _room) = read(webhook, &head.headers, body).await?;
     let core = webhook.judging.acquire().await.map_err(|_| Failure::Busy)?;
     let request = Request::read(&body).map_err(Failure::Malformed)?;
     drop(body);
@@ -129,22 +132,32 @@ fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
     if is_json && is_plain { Ok(()) } else { Err(Failure::WrongType) }
 }
 
-/// Reads the body, with room for it set aside before: all of it where no length is given.
-async fn read<'a>(webhook: &'a Webhook, headers: &HeaderMap, body: Body) -> Result<(Bytes, SemaphorePermit<'a>), Failure> {
-    let most = webhook.bounds.body;
+/// Reads the body. Room is taken for what has come, not for what was said to come: a few slow senders of large bodies could hold all of it. What an ordinary
+/// review takes is not counted, so that large ones never put it off.
+async fn read<'a>(webhook: &'a Webhook, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, SemaphorePermit<'a>), Failure> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let known = || usize::try_from(body.size_hint().exact()?).ok();
-    let length = told.or_else(known).unwrap_or(most);
-    if length > most {
+    let length = told.or_else(known);
+    let most = webhook.bounds.body;
+    if length.is_some_and(|length| length > most) {
         return Err(Failure::TooLarge);
     }
-    let room = u32::try_from(length).map_err(|_| Failure::TooLarge)?;
-    let room = webhook.bytes.try_acquire_many(room).map_err(|_| Failure::Busy)?;
-    match Limited::new(body, length).collect().await {
-        Ok(body) => Ok((body.to_bytes(), room)),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        Err(_) => Err(Failure::BodyLost),
+    let more = |bytes: usize| {
+        let bytes = u32::try_from(bytes).map_err(|_| Failure::TooLarge)?;
+        webhook.bytes.try_acquire_many(bytes).map_err(|_| Failure::Busy)
+    };
+    let (mut text, mut room) = (Vec::new(), more(0)?);
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing to us.
+        let Ok(piece) = frame.map_err(|_| Failure::BodyLost)?.into_data() else { continue };
+        let whole = text.len() + piece.len();
+        if whole > length.unwrap_or(most) {
+            return Err(Failure::TooLarge);
+        }
+        room.merge(more(whole.saturating_sub(limits::REVIEW_SMALL) - room.num_permits())?);
+        text.extend_from_slice(&piece);
     }
+    Ok((text, room))
 }
 
 /// What a code is called in the API.

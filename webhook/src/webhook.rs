@@ -27,6 +27,10 @@ pub struct Bounds {
     pub time: Duration,
     /// Time for a TLS handshake.
     pub handshake: Duration,
+    /// Time for the head of a request, from its first byte.
+    pub head: Duration,
+    /// Time for the body of a request.
+    pub upload: Duration,
     /// Connections at one moment.
     pub connections: usize,
 }
@@ -41,6 +45,8 @@ impl Default for Bounds {
             judged_at_once: cores,
             time: limits::REVIEW_TIME,
             handshake: limits::HANDSHAKE,
+            head: limits::REQUEST_HEAD,
+            upload: limits::REQUEST_BODY,
             connections: limits::CONNECTIONS,
         }
     }

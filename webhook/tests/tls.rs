@@ -1,158 +1,20 @@
 //! The webhook on a real socket, as an API server meets it.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isbsvc::controller_config::ControllerConfig;
-use isbsvc::rules::Policy;
-use isbsvc_certs::issue::{Authority, LeafRequest, Usage, authority};
-use isbsvc_certs::serve::{CertificateReloader, Reload};
-use isbsvc_webhook::admission::Measure;
-use isbsvc_webhook::{Bounds, Metrics, Webhook, serve};
-use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tokio::sync::mpsc;
+use isbsvc_webhook::Bounds;
+use rustls::{ClientConnection, StreamOwned};
 
-const DAY: Duration = Duration::from_hours(24);
-const BODY: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u-1","operation":"CREATE","name":"default","namespace":"ns","resource":{"group":"numaflow.numaproj.io","version":"v1alpha1","resource":"interstepbufferservices"},"object":{"apiVersion":"numaflow.numaproj.io/v1alpha1","kind":"InterStepBufferService","metadata":{"name":"default"},"spec":{"jetstream":{"version":"2.10.29"}}}}}"#;
+#[path = "tls/running.rs"]
+mod running;
+#[path = "tls/slow.rs"]
+mod slow;
 
-/// A webhook that runs, its certificate as kubelet mounts it, and the authority that clients trust.
-struct Running {
-    address: SocketAddr,
-    admin: SocketAddr,
-    webhook: Arc<Webhook>,
-    certificate: Arc<CertificateReloader>,
-    authority: Authority,
-    mount: tempfile::TempDir,
-    goodbye: mpsc::Sender<Duration>,
-    ended: tokio::task::JoinHandle<anyhow::Result<()>>,
-}
-
-fn listener() -> TcpListener {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    listener
-}
-
-impl Running {
-    fn start(bounds: Bounds) -> Self {
-        let mount = tempfile::tempdir().unwrap();
-        for file in ["tls.crt", "tls.key"] {
-            symlink(Path::new("..data").join(file), mount.path().join(file)).unwrap();
-        }
-        let certificate = Arc::new(CertificateReloader::new(mount.path().join("tls.crt"), mount.path().join("tls.key")));
-        let measure = Measure { config: ControllerConfig::built_in(), policy: Policy::default() };
-        let webhook = Arc::new(Webhook::new(bounds, measure, Metrics::default(), Arc::clone(&certificate)));
-        let (listener, admin_listener) = (listener(), listener());
-        let (address, admin) = (listener.local_addr().unwrap(), admin_listener.local_addr().unwrap());
-        let (goodbye, word) = mpsc::channel(2);
-        let ended = tokio::spawn(serve(Arc::clone(&webhook), listener, Some(admin_listener), word));
-        let authority = authority("ca", Timestamp::now(), 3650 * DAY).unwrap();
-        Self { address, admin, webhook, certificate, authority, mount, goodbye, ended }
-    }
-
-    /// Swaps a new leaf in as kubelet does, and lets the reloader look; gives the leaf.
-    fn new_leaf(&self, day: &str) -> CertificateDer<'static> {
-        let request =
-            LeafRequest { common_name: "leaf", dns_names: &["localhost".to_owned()], usages: &[Usage::Server], lifetime: 90 * DAY };
-        let leaf = self.authority.leaf(&request, Timestamp::now()).unwrap();
-        let path = self.mount.path();
-        fs::create_dir(path.join(day)).unwrap();
-        fs::write(path.join(day).join("tls.crt"), &leaf.certificate_pem).unwrap();
-        fs::write(path.join(day).join("tls.key"), &leaf.key_pem).unwrap();
-        symlink(day, path.join("..data_tmp")).unwrap();
-        fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
-        assert!(matches!(self.certificate.reload(Timestamp::now()), Reload::Loaded(_)));
-        CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap()
-    }
-
-    fn client(&self, protocols: &[&str]) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        config
-    }
-
-    /// Opens a connection, off the threads that serve.
-    async fn connect(&self) -> std::io::Result<Connection> {
-        let (config, address) = (self.client(&["http/1.1"]), self.address);
-        tokio::task::spawn_blocking(move || {
-            let stream = tcp(address)?;
-            let client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-            let mut connection = Connection { stream: StreamOwned::new(client, stream) };
-            connection.stream.flush()?;
-            Ok(connection)
-        })
-        .await
-        .unwrap()
-    }
-
-    async fn ready(&self) -> String {
-        let address = self.admin;
-        tokio::task::spawn_blocking(move || {
-            let mut stream = tcp(address).unwrap();
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-            let mut text = String::new();
-            stream.read_to_string(&mut text).unwrap();
-            text
-        })
-        .await
-        .unwrap()
-    }
-}
-
-/// A connection that gives up by itself: a test that hangs says nothing.
-fn tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    Ok(stream)
-}
-
-struct Connection {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-}
-
-impl Connection {
-    fn leaf(&self) -> CertificateDer<'static> {
-        self.stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
-    }
-
-    /// Sends a review and gives the connection back with the head and the body of the answer.
-    async fn ask(mut self) -> (Self, String, String) {
-        tokio::task::spawn_blocking(move || {
-            let head = format!(
-                "POST /validate?timeout=5s HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                BODY.len()
-            );
-            self.stream.write_all(format!("{head}{BODY}").as_bytes()).unwrap();
-            let (mut text, mut byte) = (Vec::new(), [0]);
-            while !text.ends_with(b"\r\n\r\n") {
-                self.stream.read_exact(&mut byte).unwrap();
-                text.push(byte[0]);
-            }
-            let head = String::from_utf8(text).unwrap().to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-            let mut body = vec![0; length];
-            self.stream.read_exact(&mut body).unwrap();
-            (self, head, String::from_utf8(body).unwrap())
-        })
-        .await
-        .unwrap()
-    }
-}
+use running::{BODY, Running, tcp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_certificates_one_after_the_other_reach_new_connections_and_old_ones_go_on() {
@@ -195,13 +57,15 @@ async fn http2_is_not_offered() {
     }
 }
 
-/// What comes back for these bytes, until the server closes.
-async fn raw(running: &Running, bytes: Vec<u8>) -> String {
+/// What comes back for these bytes, until the server closes; where `all` of it was sent, no more will come, and a body that is shorter than was said ends
+/// there. A server may take that for a goodbye, and leave a question unanswered.
+async fn raw(running: &Running, bytes: Vec<u8>, all: bool) -> String {
     let mut connection = running.connect().await.unwrap();
     tokio::task::spawn_blocking(move || {
         connection.stream.write_all(&bytes).unwrap();
-        // No more will come: a body that is shorter than was said ends here.
-        connection.stream.conn.send_close_notify();
+        if all {
+            connection.stream.conn.send_close_notify();
+        }
         connection.stream.flush().unwrap();
         let mut text = Vec::new();
         let _ = connection.stream.read_to_end(&mut text);
@@ -216,8 +80,42 @@ async fn http2_without_asking_is_not_spoken() {
     let running = Running::start(Bounds::default());
     running.new_leaf("..1");
     let settings = b"\0\0\0\x04\0\0\0\0\0".as_slice();
-    let said = raw(&running, [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), settings].concat()).await;
+    let said = raw(&running, [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), settings].concat(), true).await;
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 400"), "{said:?}");
+}
+
+/// A request that would like another protocol is answered in this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_to_http2_is_not_made() {
+    let running = Running::start(Bounds::default());
+    running.new_leaf("..1");
+    let upgrade = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nx: y";
+    let more = format!("{upgrade}\r\ncontent-length: {}", BODY.len());
+    let post = format!("POST /validate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{more}\r\n\r\n{BODY}");
+    let mut connection = running.connect().await.unwrap();
+    let said = tokio::task::spawn_blocking(move || {
+        connection.stream.write_all(post.as_bytes()).unwrap();
+        connection.answer()
+    });
+    let (head, body) = said.await.unwrap();
+    assert!(head.starts_with("http/1.1 200 ok") && !head.contains("upgrade") && body.contains("\"allowed\":true"), "{head}{body}");
+
+    // The port for probes is without TLS, so that a client need not ask for a protocol at all.
+    let admin = running.admin;
+    for (asked, expected) in [
+        (format!("GET /readyz HTTP/1.1\r\nhost: a\r\n{upgrade}\r\nconnection: close\r\n\r\n"), &["HTTP/1.1 200"][..]),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_owned(), &["HTTP/1.1 400", ""]),
+    ] {
+        let said = tokio::task::spawn_blocking(move || {
+            let (mut stream, mut text) = (tcp(admin).unwrap(), Vec::new());
+            stream.write_all(asked.as_bytes()).unwrap();
+            // Cut off by a reset or not, what was said is what counts.
+            let _ = stream.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let said = said.await.unwrap();
+        assert!(expected.contains(&&said[..said.len().min(12)]), "{said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,17 +128,17 @@ async fn a_false_length_gets_no_decision() {
     let size = BODY.len();
     for (length, codes) in [
         // Too short, so that the rest would be the next request; too long; and two that contradict each other, as smugglers send.
-        (format!("content-length: {}", size - 5), &["400"][..]),
+        (format!("content-length: {}", size - 5), &["400", ""][..]),
         (format!("content-length: {}", size + 5), &["400", ""]),
         (format!("content-length: {size}\r\ncontent-length: {}", size - 5), &["400"]),
         (format!("content-length: -{size}"), &["400"]),
     ] {
-        let said = raw(&running, post(&length, BODY)).await;
+        let said = raw(&running, post(&length, BODY), true).await;
         let code = said.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
         assert!(codes.contains(&code) && !said.contains("allowed"), "{length}: {said}");
     }
     let chunk = format!("{size:x}\r\n{BODY}\r\n0\r\n\r\n");
-    let said = raw(&running, post("transfer-encoding: chunked\r\nconnection: close", &chunk)).await;
+    let said = raw(&running, post("transfer-encoding: chunked\r\nconnection: close", &chunk), false).await;
     assert!(said.starts_with("HTTP/1.1 200") && said.contains("\"allowed\":true"), "without a length, in pieces: {said}");
 }
 

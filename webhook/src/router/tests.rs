@@ -1,10 +1,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Method;
 use axum::routing::get;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::rules::Policy;
 use isbsvc_certs::serve::CertificateReloader;
@@ -100,8 +100,8 @@ async fn what_is_no_question_gets_the_right_code() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() {
     let webhook = webhook(Bounds::default());
-    let mut told = endless(isbsvc::limits::REVIEW + 1);
-    told.headers_mut().insert(header::CONTENT_LENGTH, (isbsvc::limits::REVIEW + 1).into());
+    let mut told = endless(limits::REVIEW + 1);
+    told.headers_mut().insert(header::CONTENT_LENGTH, (limits::REVIEW + 1).into());
     assert_eq!(send(&webhook, told).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 
     let megabyte = || Ok::<_, Infallible>(Bytes::from(vec![b' '; 1024 * 1024]));
@@ -109,22 +109,74 @@ async fn a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() {
     assert_eq!(send(&webhook, untold).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 
     let mut full = review().to_string();
-    full.push_str(&" ".repeat(isbsvc::limits::REVIEW - full.len()));
+    full.push_str(&" ".repeat(limits::REVIEW - full.len()));
     assert_eq!(send(&webhook, post_to("/validate", full)).await.0, StatusCode::OK, "a body of exactly the limit");
+}
+
+fn put_off((code, headers, _): &(StatusCode, HeaderMap, Value)) -> bool {
+    *code == StatusCode::TOO_MANY_REQUESTS && headers[header::RETRY_AFTER] == "1"
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_many_at_once_are_put_off_with_a_word_when_to_come_again() {
-    for bounds in [Bounds { at_once: 1, ..Bounds::default() }, Bounds { bodies: 1600, ..Bounds::default() }] {
-        let webhook = webhook(bounds);
-        let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(endless(1500)));
+    // One that waits for the API server's word.
+    let webhook = beside(Bounds { at_once: 1, ..Bounds::default() }, || Reply::Never);
+    let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(post_to("/validate", overriding())));
+    while webhook.at_once.available_permits() > 0 {
         tokio::task::yield_now().await;
-        let (code, headers, _) = send(&webhook, post_to("/validate", review().to_string())).await;
-        assert_eq!((code, &headers[header::RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
-        held.abort();
-        assert!(held.await.is_err());
-        assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK, "the place is free again");
     }
+    assert!(put_off(&send(&webhook, post_to("/validate", review().to_string())).await));
+    held.abort();
+    assert!(held.await.is_err());
+    assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK, "the place is free again");
+}
+
+/// A body of which so many bytes come, and then nothing.
+fn begun(length: usize, come: usize) -> HttpRequest {
+    let piece = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; come]))]).chain(stream::pending());
+    let mut request = post_to("/validate", Body::from_stream(piece));
+    request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_is_put_off_where_large_ones_take_all_the_room_and_a_small_one_never() {
+    let webhook = webhook(Bounds { bodies: 1000, ..Bounds::default() });
+    let large = || post_to("/validate", review().to_string() + &" ".repeat(limits::REVIEW_SMALL));
+    let said = send(&webhook, large()).await;
+    assert_eq!(said.0, StatusCode::OK, "there is room for it");
+    let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(begun(limits::REVIEW, limits::REVIEW_SMALL + 900)));
+    while webhook.bytes.available_permits() > 100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(put_off(&send(&webhook, large()).await));
+    assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK);
+    held.abort();
+    assert!(held.await.is_err());
+    assert_eq!(send(&webhook, large()).await.0, StatusCode::OK, "the room is free again");
+}
+
+/// What was only announced takes no room, and what has not come no place.
+#[tokio::test(start_paused = true)]
+async fn slow_bodies_put_nothing_off_and_are_given_up() {
+    let webhook = webhook(Bounds { at_once: 1, ..Bounds::default() });
+    let started = tokio::time::Instant::now();
+    let slow: Vec<_> = (0..100)
+        .map(|_| {
+            let mut request = begun(limits::REVIEW, 1);
+            *request.uri_mut() = "/validate?timeout=30s".parse().unwrap();
+            tokio::spawn(router(Arc::clone(&webhook)).oneshot(request))
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for text in [review().to_string(), review().to_string() + &" ".repeat(limits::REVIEW / 2)] {
+        assert_eq!(send(&webhook, post_to("/validate", text)).await.0, StatusCode::OK);
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    for one in slow {
+        assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    }
+    assert_eq!(started.elapsed(), limits::REQUEST_BODY);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,11 +233,11 @@ fn overriding() -> String {
 }
 
 /// A webhook beside an API server that gives this answer to questions about permissions, and none to any other.
-fn beside(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Arc<Webhook> {
+fn beside(bounds: Bounds, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Arc<Webhook> {
     let (client, _) = api_server(move |path, _| if path.contains("subjectaccessreviews") { reply() } else { Reply::Never });
     let measure = Measure { config: ControllerConfig::built_in(), policy: Policy::default() };
     let certificate = Arc::new(CertificateReloader::new("tls.crt", "tls.key"));
-    Arc::new(Webhook::new(Bounds { judged_at_once: 1, ..Bounds::default() }, measure, Metrics::default(), certificate).with_cluster(client))
+    Arc::new(Webhook::new(bounds, measure, Metrics::default(), certificate).with_cluster(client))
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +245,7 @@ async fn an_override_is_answered_by_the_word_of_the_api_server_and_counted() {
     for (allowed, granted) in [(true, "yes"), (false, "no")] {
         let answer =
             json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {}, "status": { "allowed": allowed } });
-        let webhook = beside(move || Reply::Now(201, answer.clone()));
+        let webhook = beside(Bounds::default(), move || Reply::Now(201, answer.clone()));
         let (_, _, mutated) = send(&webhook, post_to("/mutate", overriding())).await;
         assert_eq!(mutated["response"].get("patch").is_some(), allowed, "{mutated}");
         let (_, _, judged) = send(&webhook, post_to("/validate", overriding())).await;
@@ -206,7 +258,7 @@ async fn an_override_is_answered_by_the_word_of_the_api_server_and_counted() {
 /// Whoever waits for the API server keeps nobody else from being judged.
 #[tokio::test(start_paused = true)]
 async fn a_question_about_permissions_holds_no_core() {
-    let webhook = beside(|| Reply::Never);
+    let webhook = beside(Bounds { judged_at_once: 1, ..Bounds::default() }, || Reply::Never);
     let waiting = tokio::spawn(router(Arc::clone(&webhook)).oneshot(post_to("/validate", overriding())));
     while webhook.at_once.available_permits() == webhook.bounds.at_once {
         tokio::task::yield_now().await;
