@@ -6,6 +6,7 @@ mod file;
 mod quantity;
 mod settings;
 mod version;
+mod yaml;
 
 pub use buffer_config::{stream_config, stream_config_conflict, stream_property};
 pub use file::{ConfigError, ControllerConfig, JetStreamDefaults, JetStreamVersion, RedisDefaults, RedisVersion};

@@ -70,6 +70,10 @@ pub const CERTIFICATE_WARNING: Duration = Duration::from_hours(30 * 24);
 /// Left of a certificate from which it cannot wait: a week with its weekend.
 pub const CERTIFICATE_CRITICAL: Duration = Duration::from_hours(7 * 24);
 
+/// Most values in a YAML text within a service (`settings`, `bufferConfig`), those counted again that an alias repeats: a few lines of aliases could ask for
+/// any number of them. All that is known there are some thirty.
+pub const YAML_VALUES: usize = 1000;
+
 /// Largest admission review that the webhook reads, bytes: an update carries the old and the new object, each of at most 3 MiB.
 pub const REVIEW: usize = 8 * 1024 * 1024;
 /// All reviews that are read or judged at one moment, bytes; more are put off (429), so that a flood cannot exceed the pod's memory limit of 64 MiB.

@@ -106,7 +106,7 @@ fn parse(text: &str) -> Result<Sections, ValueError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Sections::new());
     }
-    let file: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|error| ValueError {
+    let file: BTreeMap<String, Value> = super::yaml::read(text).map_err(|error| ValueError {
         key: "bufferConfig".to_owned(),
         message: format!("is not YAML: {}", error.to_string().lines().next().unwrap_or_default()),
     })?;

@@ -98,7 +98,7 @@ fn read(text: &str) -> Result<BTreeMap<String, Value>, ValueError> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(BTreeMap::new());
     }
-    serde_saphyr::from_str(text).map_err(|error| ValueError {
+    super::yaml::read(text).map_err(|error| ValueError {
         key: "settings".to_owned(),
         message: format!("is not YAML of the form \"key: value\": {}", error.to_string().lines().next().unwrap_or_default()),
     })

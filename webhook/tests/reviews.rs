@@ -166,3 +166,63 @@ fn a_service_that_goes_may_lose_its_finalizers_and_not_its_rules() {
         assert_eq!(verdict(Question::Validate, &text), Some((allowed, false)), "{text}");
     }
 }
+
+/// An object as deep as this; its innermost value is `0`.
+fn deep(levels: usize, list: bool) -> String {
+    let (open, close) = if list { ("[", "]") } else { ("{\"a\":", "}") };
+    format!("{}0{}", open.repeat(levels), close.repeat(levels))
+}
+
+#[test]
+fn a_deeply_nested_object_is_answered_or_no_review_and_never_the_end_of_the_process() {
+    let good = review("CREATE", &json!({ "oldObject": null })).to_string();
+    for list in [true, false] {
+        // serde_json follows 128 levels, of which the review takes some.
+        for (levels, is_review) in [(100, true), (130, false), (70_000, false)] {
+            let text = good.replace("\"version\":\"2.12.7\"", &format!("\"version\":\"2.12.7\",\"x\":{}", deep(levels, list)));
+            for question in [Question::Mutate, Question::Validate] {
+                assert_eq!(
+                    ask(question, text.as_bytes()).map(|response| response["allowed"] == true),
+                    is_review.then_some(true),
+                    "{levels}"
+                );
+            }
+        }
+    }
+}
+
+/// The two texts in a service that are YAML of their own.
+#[test]
+fn yaml_that_is_deep_or_grows_is_refused_in_a_moment() {
+    let aliases = (1..40).fold("a0: &a0 [x, x]\n".to_owned(), |text, level| {
+        let before = level - 1;
+        format!(
+            "{text}a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}]\n"
+        )
+    });
+    let blocks = (0..3000).map(|level| format!("{}a:\n", " ".repeat(level % 200))).collect::<String>();
+    let staircase = (0..600).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>();
+    let texts = [
+        format!("a: {}", "[".repeat(100_000)),
+        format!("a: {}", deep(20_000, true)),
+        format!("a: {}", deep(20_000, false)),
+        format!("a: {}1", "- ".repeat(50_000)),
+        format!("{}: 1", "? ".repeat(50_000)),
+        aliases,
+        blocks,
+        staircase,
+        format!("a: &a [*a]\nb: {}", "*a ".repeat(1000)),
+        format!("a: \"{}\"", "x".repeat(1_000_000)),
+    ];
+    for field in ["settings", "bufferConfig"] {
+        for text in &texts {
+            let mut object = service();
+            object["spec"]["jetstream"][field] = json!(text);
+            let began = std::time::Instant::now();
+            let asked = review("CREATE", &json!({ "oldObject": null, "object": object })).to_string();
+            assert_eq!(verdict(Question::Validate, &asked), Some((false, false)), "{field}: {}", &text[..40.min(text.len())]);
+            let took = began.elapsed();
+            assert!(took < std::time::Duration::from_secs(2), "{field}: {took:?}");
+        }
+    }
+}
