@@ -135,6 +135,11 @@ pub const POLICY_AGAIN: Duration = Duration::from_mins(45);
 pub const STORES_WAIT: Duration = Duration::from_secs(10);
 /// How long what was read of the cluster still counts while it cannot be followed: an API server that restarts is back within that time.
 pub const STORE_STALE: Duration = Duration::from_mins(1);
+/// Longest silence of an API server on a connection on which it owes the webhook an answer; then it counts as lost. Longer than [`STORE_WATCH`], after which
+/// it ends a watch on which nothing happens.
+pub const API_SILENCE: Duration = Duration::from_mins(1);
+/// One watch of the webhook's, seconds.
+pub const STORE_WATCH: u32 = 50;
 /// Objects in one answer of the API server when the webhook reads all of a kind. A Pipeline can have 1.5 MiB (etcd's `--max-request-bytes`), and a few words of
 /// each are kept: one answer of nothing but the largest fits into the webhook's memory (`manifests/webhook/deployment.yaml`) beside what it holds.
 pub const STORE_PAGE: u32 = 20;

@@ -194,6 +194,17 @@ fn cases_of_trouble() -> Vec<Value> {
             20,
             Some(json!({ "severity": "warning", "pod": "w" })),
         ),
+        // An API server that restarts is back within minutes.
+        of(&[("isbsvc_webhook_store_current{pod=\"w\",store=\"pipelines\"}", "1x5 0x5 1x30")], "IsbsvcWebhookBlind", 20, None),
+        of(
+            &[
+                ("isbsvc_webhook_store_current{pod=\"w\",store=\"pipelines\"}", "1x5 0x30"),
+                ("isbsvc_webhook_store_current{pod=\"w\",store=\"namespaces\"}", "1x40"),
+            ],
+            "IsbsvcWebhookBlind",
+            20,
+            Some(json!({ "severity": "warning", "pod": "w", "store": "pipelines" })),
+        ),
         // A change reaches one replica a little before the other.
         of(
             &[("isbsvc_webhook_policy_fingerprint{pod=\"v\"}", "5x5 7x30"), ("isbsvc_webhook_policy_fingerprint{pod=\"w\"}", "5x7 7x30")],

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use isbsvc::api::Pipeline;
@@ -50,18 +51,25 @@ impl std::fmt::Debug for Cluster {
 pub async fn connect() -> anyhow::Result<Client> {
     // kube's connection takes the process's own provider of cryptography; a second start in one process (tests) keeps the first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = Config::infer().await.context(
+    let config = Config::infer().await.context(
         "--cluster needs the pod's service account (automountServiceAccountToken) or a kubeconfig named by the variable KUBECONFIG",
     )?;
+    Ok(Client::try_from(bounded(config, limits::API_SILENCE))?)
+}
+
+/// An API server that stands still, or a network that swallows what is sent, ends no connection: so silence does.
+fn bounded(mut config: Config, silence: Duration) -> Config {
+    config.read_timeout = Some(silence);
+    config.reset_reader_on_write = true;
     // What fails is tried again here, with pauses of our own.
     config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    config
 }
 
 impl Cluster {
     /// Follows Namespaces and Pipelines from now on, for as long as the runtime lives.
     pub fn follow(client: Client, metrics: &Arc<Metrics>) -> Self {
-        let paged = || watcher::Config::default().page_size(limits::STORE_PAGE);
+        let paged = || watcher::Config::default().page_size(limits::STORE_PAGE).timeout(limits::STORE_WATCH);
         // As metadata, so that nothing else of them is ever sent.
         let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
         let pipelines: Api<Pipeline> = Api::all(client.clone());

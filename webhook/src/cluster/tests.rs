@@ -194,6 +194,32 @@ async fn what_was_read_counts_for_a_while_when_it_cannot_be_followed() {
     assert!(metrics.text().contains("isbsvc_webhook_store_current{store=\"pipelines\"} 1"), "{}", metrics.text());
 }
 
+/// One that accepts a connection and never says a word, as one that was stopped does.
+#[tokio::test]
+async fn an_api_server_that_falls_silent_is_lost() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let silent = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            held.push(connection);
+        }
+    });
+    let client = Client::try_from(bounded(Config::new(address.parse().unwrap()), Duration::from_millis(100))).unwrap();
+    let namespaces: Api<Namespace> = Api::all(client);
+    let all = kube::api::ListParams::default();
+    let asked = tokio::time::timeout(Duration::from_secs(20), namespaces.list(&all)).await;
+    let error = asked.expect("it is not waited for for ever").unwrap_err();
+    assert!(super::store::in_words(&error).starts_with("the API server is not reached"), "{error}");
+    silent.abort();
+}
+
+/// A silence is found out only if it cannot be a watch on which nothing happens.
+#[test]
+fn a_watch_ends_before_its_silence_counts() {
+    assert!(Duration::from_secs(limits::STORE_WATCH.into()) < limits::API_SILENCE);
+}
+
 fn access() -> Access {
     let asker: Asker = serde_json::from_value(json!({
         "username": "jane", "uid": "u-7", "groups": ["ops", "system:authenticated"], "extra": { "scopes": ["a", "b"] },

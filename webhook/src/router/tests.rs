@@ -16,6 +16,8 @@ use crate::admission::Measure;
 use crate::cluster::scripted::{Reply, api_server};
 use crate::{Bounds, Metrics};
 
+mod outage;
+
 fn webhook(bounds: Bounds) -> Arc<Webhook> {
     let measure = Measure { config: ControllerConfig::built_in(), policy: Policy::default() };
     Arc::new(Webhook::new(bounds, measure, Metrics::default(), Arc::new(CertificateReloader::new("tls.crt", "tls.key"))))
