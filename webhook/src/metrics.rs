@@ -288,6 +288,7 @@ mod tests {
     fn every_metric_of_the_rules_and_of_the_dashboard_is_told() {
         let metrics = Metrics::default();
         metrics.request(Question::Validate, Some(Operation::Update), Outcome::Denied, Duration::from_millis(1));
+        metrics.followed(Kind::Namespaces, true);
         let told = metrics.text();
         let exists = |name: &str| told.lines().any(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")));
         let (rules, dashboard) =

@@ -112,6 +112,33 @@ fn a_pod_has_time_for_its_goodbye_and_never_sees_the_key_of_the_authority() {
     assert!(mounts.iter().all(|mount| mount.get("subPath").is_none()), "kubelet would never update it");
 }
 
+/// What Pod Security `restricted` asks, and a root file system that cannot be written beyond it.
+#[test]
+fn a_pod_can_do_nothing_but_serve_and_is_reached_by_its_two_ports_alone() {
+    let pod = &yaml(DEPLOYMENT)["spec"]["template"]["spec"];
+    let security = &pod["securityContext"];
+    assert_eq!((&security["runAsNonRoot"], &security["seccompProfile"]), (&json!(true), &json!({ "type": "RuntimeDefault" })));
+    assert!(security["runAsUser"].as_u64().unwrap() >= 1000);
+    for shared in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod.get(shared).is_none(), "{shared}");
+    }
+    let containers = pod["containers"].as_array().unwrap();
+    assert!(containers.len() == 1 && pod.get("initContainers").is_none());
+    let container = &containers[0];
+    let expected = json!({ "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] } });
+    assert_eq!(container["securityContext"], expected);
+    assert!(container["volumeMounts"].as_array().unwrap().iter().all(|mount| mount["readOnly"] == true));
+    assert!(pod["volumes"].as_array().unwrap().iter().all(|volume| volume.get("secret").or(volume.get("configMap")).is_some()));
+    let policy = yaml(include_str!("../../manifests/webhook/network-policy.yaml"));
+    let ports = container["ports"].as_array().unwrap().iter();
+    let ports: Vec<_> =
+        ports.inspect(|port| assert!(port["containerPort"].as_u64().unwrap() > 1024)).map(|port| json!({ "port": port["name"] })).collect();
+    assert_eq!(policy["spec"]["ingress"], json!([{ "ports": ports }]));
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    let namespace = yaml(include_str!("../../manifests/namespace.yaml"));
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+}
+
 /// The `ConfigMap` may come later, and what it holds under another name is seen to be there.
 #[test]
 fn the_policy_is_mounted_whole_and_read_where_it_is_mounted() {

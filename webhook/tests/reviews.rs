@@ -200,8 +200,8 @@ fn yaml_that_is_deep_or_grows_is_refused_in_a_moment() {
             "{text}a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}, *a{before}]\n"
         )
     });
-    let blocks = (0..3000).map(|level| format!("{}a:\n", " ".repeat(level % 200))).collect::<String>();
-    let staircase = (0..600).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>();
+    let blocks = (0..3000).map(|level| format!("{}a:\n", " ".repeat(level % 200))).collect::<Vec<_>>().concat();
+    let staircase = (0..600).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<Vec<_>>().concat();
     let texts = [
         format!("a: {}", "[".repeat(100_000)),
         format!("a: {}", deep(20_000, true)),

@@ -75,12 +75,11 @@ struct Held {
 
 impl Held {
     fn open(running: &Running, slow: Slow) -> Self {
-        let (tls, mut socket) = match slow {
-            Slow::Handshake => (None, tcp(running.address).unwrap()),
-            _ => {
-                let Connection { stream } = Connection::open(running.client(&["http/1.1"]), running.address).unwrap();
-                (Some(stream.conn), stream.sock)
-            }
+        let (tls, mut socket) = if slow == Slow::Handshake {
+            (None, tcp(running.address).unwrap())
+        } else {
+            let Connection { stream } = Connection::open(running.client(&["http/1.1"]), running.address).unwrap();
+            (Some(stream.conn), stream.sock)
         };
         let began = Instant::now();
         let mut held = Self { slow, tls, socket: socket.try_clone().unwrap(), began };
