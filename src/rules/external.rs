@@ -1,6 +1,118 @@
 //! A Redis that exists already.
 
 use super::{About, Asked, Example, Level, Rule, Violation, change};
+use crate::api::ExternalRedis;
+
+/// An external Redis has an address that Numaflow's client can connect to.
+pub const REDIS_URL: Rule = Rule {
+    name: "redis-url",
+    level: Level::Deny,
+    about: About::Object,
+    summary: "An external Redis has an address: url or sentinelUrl, each host:port, several with commas between.",
+    advice: "Numaflow's client takes host:port and no scheme, so it knows neither redis:// nor rediss:// (TLS). Two or more addresses in url mean cluster mode; for a cluster \
+             behind one address write it twice.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  redis:\n    external:\n      user: numaflow\n"),
+        Example::bad("spec:\n  redis:\n    external:\n      url: rediss://redis.example.com:6380\n"),
+        Example::bad("spec:\n  redis:\n    external:\n      url: redis\n"),
+        Example::good("spec:\n  redis:\n    external:\n      url: redis:6379\n"),
+        Example::good("spec:\n  redis:\n    external:\n      url: redis-0.redis:6379,redis-1.redis:6379\n"),
+    ],
+    check: url,
+};
+
+/// What belongs together is given together.
+pub const REDIS_AUTH: Rule = Rule {
+    name: "redis-auth",
+    level: Level::Deny,
+    about: About::Object,
+    summary: "sentinelUrl and masterName of an external Redis are given together, and each password names a Secret and a key of it.",
+    advice: "Sentinels are asked for a master by its name, so neither is of use without the other. Passwords are read from Secrets of the service's namespace.",
+    overridable: false,
+    examples: &[
+        Example::bad("spec:\n  redis:\n    external:\n      sentinelUrl: sentinel:26379\n"),
+        Example::bad("spec:\n  redis:\n    external:\n      url: redis:6379\n      masterName: mymaster\n"),
+        Example::bad("spec:\n  redis:\n    external:\n      url: redis:6379\n      password:\n        name: redis\n        key: \"\"\n"),
+        Example::good("spec:\n  redis:\n    external:\n      sentinelUrl: sentinel:26379\n      masterName: mymaster\n"),
+        Example::good("spec:\n  redis:\n    external:\n      url: redis:6379\n      user: numaflow\n"),
+    ],
+    check: auth,
+};
+
+/// What is said of a text that is no address.
+pub(super) const NO_ADDRESS: &str = " is no address; write host:port, several with commas between";
+/// What is said of an address with a scheme.
+pub(super) const SCHEME: &str = " begins with a scheme, which Numaflow's client does not take (rediss:// neither: it speaks no TLS); write host:port";
+/// What is said of an external Redis without an address.
+pub(super) const NO_URL: &str = "is required; write the address of the Redis as host:port, or sentinelUrl and masterName";
+/// What is said of Sentinels without the name of a master.
+pub(super) const NO_MASTER: &str = "is required beside sentinelUrl; write the name that the Sentinels know the master by";
+/// What is said of the name of a master without Sentinels.
+pub(super) const NO_SENTINEL: &str = "is required beside masterName; write the addresses of the Sentinels, or leave masterName out";
+/// What is said of half a reference to a Secret.
+pub(super) const HALF_REFERENCE: &str = "names no Secret, or no key of it; give both";
+
+fn external<'a>(asked: &Asked<'a>) -> Option<&'a ExternalRedis> {
+    asked.new.spec.redis.as_ref()?.external.as_ref()
+}
+
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
+}
+
+fn url(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(external) = external(asked) else { return Vec::new() };
+    let (url, sentinel) = (given(external.url.as_ref()), given(external.sentinel_url.as_ref()));
+    // Of the name of a master alone, REDIS_AUTH says what is missing.
+    if url.is_none() && sentinel.is_none() && given(external.master_name.as_ref()).is_none() {
+        return vec![Violation::new("spec.redis.external.url", NO_URL)];
+    }
+    let wrong = |(field, text): (&str, Option<&str>)| {
+        let why = match text? {
+            text if text.contains("://") => SCHEME,
+            text if text.split(',').all(is_address) => return None,
+            _ => NO_ADDRESS,
+        };
+        Some(Violation::new(format!("spec.redis.external.{field}"), format!("{:?}{why}", shown(text?))))
+    };
+    [("url", url), ("sentinelUrl", sentinel)].into_iter().filter_map(wrong).collect()
+}
+
+/// Whether it is `host:port`, a host being a name, an IPv4 address, or an IPv6 address in brackets.
+pub fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match inner {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+            host.len() <= 253 && host.trim_end_matches('.').split('.').all(|label| !label.is_empty() && letters(label))
+        }
+    };
+    is_host && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn auth(asked: &Asked<'_>) -> Vec<Violation> {
+    let Some(external) = external(asked) else { return Vec::new() };
+    let mut found = Vec::new();
+    match (given(external.sentinel_url.as_ref()), given(external.master_name.as_ref())) {
+        (Some(_), None) => found.push(Violation::new("spec.redis.external.masterName", NO_MASTER)),
+        (None, Some(_)) => found.push(Violation::new("spec.redis.external.sentinelUrl", NO_SENTINEL)),
+        _ => {}
+    }
+    for (field, reference) in [("password", &external.password), ("sentinelPassword", &external.sentinel_password)] {
+        if reference.as_ref().is_some_and(|reference| reference.name.is_empty() || reference.key.is_empty()) {
+            found.push(Violation::new(format!("spec.redis.external.{field}"), HALF_REFERENCE));
+        }
+    }
+    found
+}
+
+/// Without what may stand before an `@`: a user and a password (law secret-silence).
+fn shown(text: &str) -> &str {
+    text.rsplit('@').next().unwrap_or_default()
+}
 
 /// The address of an external Redis stays.
 pub const EXTERNAL_ENDPOINT_CHANGE: Rule = Rule {
@@ -32,11 +144,7 @@ fn endpoint_change(asked: &Asked<'_>) -> Vec<Violation> {
     let changed = fields.into_iter().filter(|(_, was, wanted)| was.as_deref().unwrap_or_default() != wanted.as_deref().unwrap_or_default());
     changed
         .map(|(field, was, wanted)| {
-            // An address may hold a user and a password before its `@` (law secret-silence).
-            let shown = |value: Option<String>| {
-                let value = value.filter(|value| !value.is_empty()).unwrap_or_else(|| "none".to_owned());
-                value.rsplit('@').next().unwrap_or_default().to_owned()
-            };
+            let shown = |value: Option<String>| given(value.as_ref()).map_or_else(|| "none".to_owned(), |value| shown(value).to_owned());
             Violation::new(
                 format!("spec.redis.external.{field}"),
                 format!(
