@@ -216,6 +216,8 @@ pub const ALL: &[&Rule] = &[
     &pod::CONTAINER_PROBE,
     &resources::RESOURCES,
     &tls::TLS_CLIENTS,
+    &external::REDIS_URL,
+    &external::REDIS_AUTH,
     &service_type::TYPE_CHANGE,
     &encryption::ENCRYPTION_TOGGLE,
     &tls::TLS_TOGGLE,

@@ -95,6 +95,8 @@ pub fn places() -> Vec<(&'static str, Place)> {
         ("container-probe", policy(object::container_probe())),
         ("resources", policy(object::resources())),
         ("tls-clients", policy(object::tls_clients())),
+        ("redis-url", Place::Policy { question: object::redis_url(), without: Some(object::PORTS) }),
+        ("redis-auth", policy(object::redis_auth())),
         ("type-change", Place::Definition { validation: type_change(), question: change::type_change() }),
         ("encryption-toggle", policy(change::toggle("encryption", "loses data: a server that restarts cannot read what it stored before"))),
         ("tls-toggle", policy(change::toggle("tls", "stops it: a restarted server cannot talk to the others, nor clients to it"))),

@@ -1,7 +1,7 @@
 //! A Redis that exists already.
 
 use super::{About, Asked, Example, Level, Rule, Violation, change};
-use crate::api::ExternalRedis;
+use crate::api::{ExternalRedis, ServiceType};
 
 /// An external Redis has an address that Numaflow's client can connect to.
 pub const REDIS_URL: Rule = Rule {
@@ -53,8 +53,10 @@ pub(super) const NO_SENTINEL: &str = "is required beside masterName; write the a
 /// What is said of half a reference to a Secret.
 pub(super) const HALF_REFERENCE: &str = "names no Secret, or no key of it; give both";
 
+/// Of a service that names nothing beside it.
 fn external<'a>(asked: &Asked<'a>) -> Option<&'a ExternalRedis> {
-    asked.new.spec.redis.as_ref()?.external.as_ref()
+    let alone = asked.new.spec.types().as_slice() == [ServiceType::RedisExternal];
+    asked.new.spec.redis.as_ref()?.external.as_ref().filter(|_| alone)
 }
 
 fn given(value: Option<&String>) -> Option<&str> {

@@ -165,6 +165,41 @@ fn what_latest_is_can_be_told_of_an_image_that_is_pinned() {
 }
 
 #[test]
+fn an_external_redis_has_addresses_and_whole_references() {
+    for (spec, expected) in [
+        (json!({}), vec!["redis-url"]),
+        (json!({ "url": "" }), vec!["redis-url"]),
+        (json!({ "url": "redis.example.com" }), vec!["redis-url"]),
+        (json!({ "url": "<external redis>" }), vec!["redis-url"]),
+        (json!({ "url": "redis://a:6379" }), vec!["redis-url"]),
+        (json!({ "url": "rediss://a:6379" }), vec!["redis-url"]),
+        (json!({ "url": "user:password@a:6379" }), vec!["redis-url"]),
+        (json!({ "url": "a:0" }), vec!["redis-url"]),
+        (json!({ "url": "a:65536" }), vec!["redis-url"]),
+        (json!({ "url": "a:+1" }), vec!["redis-url"]),
+        (json!({ "url": "a:1," }), vec!["redis-url"]),
+        (json!({ "url": "a:1, a:2" }), vec!["redis-url"]),
+        (json!({ "url": "[::1:6379" }), vec!["redis-url"]),
+        (json!({ "url": "a..b:1" }), vec!["redis-url"]),
+        (json!({ "url": "a:1" }), vec![]),
+        (json!({ "url": "a:1,a:1" }), vec![]),
+        (json!({ "url": "10.0.0.1:6379,[fd00::1]:6379,a_b.c-d.:65535" }), vec![]),
+        (json!({ "sentinelUrl": "a:1" }), vec!["redis-auth"]),
+        (json!({ "masterName": "m" }), vec!["redis-auth"]),
+        (json!({ "sentinelUrl": "a", "masterName": "m" }), vec!["redis-url"]),
+        (json!({ "sentinelUrl": "a:1,b:1", "masterName": "m" }), vec![]),
+        (json!({ "url": "a:1", "user": "b" }), vec![]),
+        (json!({ "url": "a:1", "password": { "name": "s", "key": "" } }), vec!["redis-auth"]),
+        (json!({ "url": "a:1", "password": { "name": "s", "key": "k" }, "sentinelPassword": { "name": "", "key": "k" } }), vec!["redis-auth"]),
+        (json!({ "url": "a:1", "password": { "name": "s", "key": "k" } }), vec![]),
+    ] {
+        let findings = create(&external(&spec));
+        assert_eq!(denied(&findings), expected, "{spec}");
+        assert!(!findings.iter().any(|finding| finding.message.contains("password@")), "{spec}");
+    }
+}
+
+#[test]
 fn a_release_that_cannot_be_told_is_no_way_down() {
     let mut config = ControllerConfig::built_in();
     for entry in config.jetstream.versions.iter_mut().filter(|entry| entry.version == "latest") {
@@ -318,7 +353,7 @@ fn changing() {
         (jetstream(&json!({ "version": "latest" })), jetstream(&json!({ "version": "2.10.29" })), vec!["version-downgrade"]),
         (jetstream(&json!({})), json!({ "redis": { "native": { "version": "7.0.15" } } }), vec!["type-change"]),
         (jetstream(&json!({})), json!({}), vec!["one-type", "type-change"]),
-        (json!({ "redis": { "native": { "version": "7" } } }), json!({ "redis": { "external": {} } }), vec!["type-change"]),
+        (json!({ "redis": { "native": { "version": "7" } } }), external(&json!({ "url": "a:1" })), vec!["type-change"]),
         (external(&json!({ "url": "a:1" })), external(&json!({ "url": "a:1", "user": "b" })), vec![]),
         (external(&json!({ "url": "a:1" })), external(&json!({ "url": "b:1", "masterName": "m" })), vec!["external-endpoint-change"; 2]),
         (external(&json!({ "url": "a:1", "sentinelUrl": "" })), external(&json!({ "url": "a:1" })), vec![]),

@@ -2,6 +2,7 @@
 
 use crate::api::names::SERVER_VARIABLES;
 use crate::limits;
+use crate::rules::external::{HALF_REFERENCE, NO_ADDRESS, NO_MASTER, NO_SENTINEL, NO_URL, SCHEME};
 use crate::rules::persistence::ACCESS_MODES;
 use crate::rules::spread::KEYS;
 use crate::rules::start_args::{NO_SWITCH, SWITCHES};
@@ -225,5 +226,58 @@ pub(super) fn tls_clients() -> Question {
     question(found(
         "variables.tls[at]",
         &text("spec.jetstream.tls: today's vertices trust public authorities only and cannot connect; leave tls out"),
+    ))
+}
+
+const EXTERNAL: &str = "variables.types[at] == ['spec.redis.external']";
+
+/// A text of an external Redis; empty where it is left out.
+fn of_external(name: &str) -> String {
+    let value = format!("variables.external[at].{name}");
+    format!("(has({value}) && type({value}) == string ? string({value}) : '')")
+}
+
+/// What `redis-url` leaves out.
+pub(super) const PORTS: &str = "which does not ask whether an IPv6 address is one, nor whether a name is longer than names can be";
+
+pub(super) fn redis_url() -> Question {
+    let (url, sentinel, master) = (of_external("url"), of_external("sentinelUrl"), of_external("masterName"));
+    let none = found(
+        &format!("{EXTERNAL} && {url} == '' && {sentinel} == '' && {master} == ''"),
+        &text(&format!("spec.redis.external.url: {NO_URL}")),
+    );
+    let wrong = [("url", url), ("sentinelUrl", sentinel)].map(|(field, value)| {
+        // An address may hold a user and a password before its `@` (law secret-silence).
+        let shown = format!("'spec.redis.external.{field}: \"' + {value}.substring({value}.lastIndexOf('@') + 1) + '\"'");
+        let scheme = found(&format!("{value}.contains('://')"), &format!("{shown} + {}", text(SCHEME)));
+        let is_address = "one.matches('^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|[[][0-9A-Fa-f:.]+[]]):[0-9]{1,5}$') && int(one.substring(one.lastIndexOf(':') \
+                          + 1)) >= 1 && int(one.substring(one.lastIndexOf(':') + 1)) <= 65535";
+        let address = found(
+            &format!("{value} != '' && !{value}.contains('://') && !{value}.split(',').all(one, {is_address})"),
+            &format!("{shown} + {}", text(NO_ADDRESS)),
+        );
+        format!("({EXTERNAL} ? {scheme} + {address} : [])")
+    });
+    question(format!("{none} + {}", wrong.join(" + ")))
+}
+
+pub(super) fn redis_auth() -> Question {
+    let (sentinel, master) = (of_external("sentinelUrl"), of_external("masterName"));
+    let missing = |given: &str, other: &str, field: &str, says: &str| {
+        found(&format!("{EXTERNAL} && {given} != '' && {other} == ''"), &text(&format!("spec.redis.external.{field}: {says}")))
+    };
+    let half = ["password", "sentinelPassword"].map(|field| {
+        let reference = format!("variables.external[at].{field}");
+        let lacks = |key: &str| format!("(!has({reference}.{key}) || type({reference}.{key}) != string || {reference}.{key} == '')");
+        found(
+            &format!("{EXTERNAL} && has({reference}) && type({reference}) == map && ({} || {})", lacks("name"), lacks("key")),
+            &text(&format!("spec.redis.external.{field}: {HALF_REFERENCE}")),
+        )
+    });
+    question(format!(
+        "{} + {} + {}",
+        missing(&sentinel, &master, "masterName", NO_MASTER),
+        missing(&master, &sentinel, "sentinelUrl", NO_SENTINEL),
+        half.join(" + ")
     ))
 }
