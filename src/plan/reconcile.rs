@@ -42,7 +42,9 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
         Ok(before) => before,
         Err(obstacle) => return obstructed(input, observed, obstacle, refused),
     };
-    let was = before.as_ref().map(|before| &before.service);
+    // Of an external Redis there is no object, and the status says what was accepted.
+    let external = redis::before(service).filter(|_| before.is_none());
+    let was = before.as_ref().map(|before| &before.service).or(external.as_ref());
     let mut overridden = Vec::new();
     let (refusals, tolerated) = if let Some(why) = refused {
         (vec![why.to_owned()], Vec::new())
@@ -60,7 +62,8 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
     };
     match effective.spec.types().first() {
         Some(ServiceType::JetStream) => {}
-        Some(ServiceType::RedisNative | ServiceType::RedisExternal) => return redis::plan(input),
+        Some(ServiceType::RedisNative) => return redis::native(input),
+        Some(ServiceType::RedisExternal) => return redis::external(input, effective, &refusals, &tolerated),
         None => return no_valid_spec(input, observed, &["spec: names no type of service".to_owned()]),
     }
     let mut plan = carry_out(input, observed, material, &Course { effective, before: before.as_ref(), refusals: &refusals, tolerated });
@@ -288,12 +291,9 @@ fn message(plan: &Plan, course: &Course<'_>, made: &Made, conditions: &[Conditio
     } else {
         let mut warnings = plan.foreign_writers.clone();
         warnings.extend(payload_kept(made));
-        warnings.extend(course.tolerated.iter().map(|finding| format!("tolerated, because it was there before: {finding}")));
+        warnings.extend(status::tolerated(&course.tolerated));
         warnings.push(status::words(verdict, Level::Warning));
-        warnings.retain(|words| !words.is_empty());
-        if !warnings.is_empty() {
-            parts.push(format!("Warning: {}", warnings.join("; ")));
-        }
+        parts.extend(status::warnings(warnings));
     }
     (!parts.is_empty()).then(|| status::bounded(&parts.join("; ")))
 }

@@ -1,10 +1,17 @@
+//! Services of Redis: of an external one nothing is made, and a native one is not served yet.
+
+mod external;
+
 use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{Input, Plan, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus, Phase,
+    RedisConfig, ServiceType,
 };
+
+pub(super) use external::{before, plan as external};
 
 /// Where `kubectl apply` keeps what it was given.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,9 +45,15 @@ pub(super) fn served_elsewhere(service: &InterStepBufferService) -> bool {
     service.status.as_ref().and_then(|status| status.config.as_ref()).is_some_and(|config| config.redis.is_some())
 }
 
-/// What this release does for a Redis service: it says that it does not serve it, and touches nothing of it, so that nothing is lost.
-pub(super) fn plan(input: &Input<'_>) -> Plan {
-    const WORDS: &str = "this release does not serve Redis yet; use spec.jetstream";
+/// Whether clients of a Redis service are told the names of one that runs in the namespace, as Numaflow's controller makes them.
+fn is_native(service: &InterStepBufferService, config: &RedisConfig) -> bool {
+    let own = format!("isbsvc-{}-redis-svc.", service.name());
+    [&config.url, &config.sentinel_url].into_iter().flatten().any(|url| url.starts_with(&own))
+}
+
+/// What this release does for a native Redis service: it says that it does not serve it, and touches nothing of it, so that nothing is lost.
+pub(super) fn native(input: &Input<'_>) -> Plan {
+    const WORDS: &str = "this release does not serve native Redis yet; use spec.jetstream, or spec.redis.external";
     let before = input.service.status.clone().unwrap_or_default();
     if served_elsewhere(input.service) {
         // Another controller serves it; its words stand.
@@ -55,7 +68,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         conditions: status::merged(&before.conditions, stands, input.now),
         phase: Some(Phase::Pending),
         message: Some(format!("NotServed: {WORDS}")),
-        type_: Some("redis".to_owned()),
+        type_: Some(ServiceType::RedisNative.as_str().to_owned()),
         observed_generation: input.service.metadata.generation,
         config: None,
     };

@@ -154,7 +154,9 @@ fn transitions(before: &InterStepBufferServiceStatus, after: &InterStepBufferSer
             events.push(Event { type_: EventType::Warning, reason: "Unavailable", note });
         }
         (None | Some(false), Some(true)) => {
-            events.push(Event { type_: EventType::Normal, reason: "Healthy", note: "JetStream cluster is healthy".to_owned() });
+            let condition = after.condition(CONDITION_CHILDREN_HEALTHY);
+            let note = condition.map(|condition| condition.message.clone()).unwrap_or_default();
+            events.push(Event { type_: EventType::Normal, reason: "Healthy", note });
         }
         _ => {}
     }
@@ -179,6 +181,17 @@ pub(super) fn refusal(before: &InterStepBufferServiceStatus, refusals: &[String]
 /// What a status says of a change that is held back.
 pub(super) fn refused(refusals: &[String]) -> Option<String> {
     (!refusals.is_empty()).then(|| format!("Refused: {}", refusals.join("; ")))
+}
+
+/// What a status says of faults that were there before.
+pub(super) fn tolerated(findings: &[String]) -> Vec<String> {
+    findings.iter().map(|finding| format!("tolerated, because it was there before: {finding}")).collect()
+}
+
+/// What a status says of what should be looked at, where there is such a thing.
+pub(super) fn warnings(mut warnings: Vec<String>) -> Option<String> {
+    warnings.retain(|words| !words.is_empty());
+    (!warnings.is_empty()).then(|| format!("Warning: {}", warnings.join("; ")))
 }
 
 /// What is told by an event although it is a warning: a person has to do something about it, and it does not go by itself.

@@ -58,7 +58,7 @@ fn status(value: &Value) -> InterStepBufferServiceStatus {
 pub fn refused(input: &Input<'_>, why: &str, observed: &Observed, material: &Material) -> Plan {
     let before = input.service.status.clone().unwrap_or_default();
     let deleting = input.service.metadata.deletion_timestamp.is_some();
-    if !deleting && redis::served_elsewhere(input.service) {
+    if !deleting && redis::served_elsewhere(input.service) && redis::before(input.service).is_none() {
         return Plan { held: Some(why.to_owned()), ..Plan::default() };
     }
     let mut plan = reconcile::judged(input, observed, material, Some(why));

@@ -355,7 +355,7 @@ fn changing() {
         (jetstream(&json!({})), json!({}), vec!["one-type", "type-change"]),
         (json!({ "redis": { "native": { "version": "7" } } }), external(&json!({ "url": "a:1" })), vec!["type-change"]),
         (external(&json!({ "url": "a:1" })), external(&json!({ "url": "a:1", "user": "b" })), vec![]),
-        (external(&json!({ "url": "a:1" })), external(&json!({ "url": "b:1", "masterName": "m" })), vec!["external-endpoint-change"; 2]),
+        (external(&json!({ "url": "a:1" })), external(&json!({ "url": "b:1", "sentinelUrl": "s:1", "masterName": "m" })), vec!["external-endpoint-change"; 3]),
         (external(&json!({ "url": "a:1", "sentinelUrl": "" })), external(&json!({ "url": "a:1" })), vec![]),
     ] {
         assert_eq!(denied(&change(&from, &to)), expected, "{from} -> {to}");

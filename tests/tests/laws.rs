@@ -170,12 +170,12 @@ fn volumes_are_kept_where_the_user_says_so() {
 }
 
 #[test]
-fn a_redis_service_is_admitted_and_gets_no_child_and_no_finalizer() {
+fn a_native_redis_service_is_admitted_and_gets_no_child_and_no_finalizer() {
     let mut simulator = Simulator::new(&json!({ "redis": { "native": { "version": "7.0.15" } } }));
     simulator.settle();
     assert!(simulator.children.is_empty() && simulator.finalizers().is_empty());
     let status = simulator.service().status.expect("a status");
-    assert!(!status.is_healthy() && status.message.expect("words").contains("does not serve Redis yet"));
+    assert!(!status.is_healthy() && status.message.expect("words").contains("does not serve native Redis yet"));
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! A Redis that exists already: nothing is made for it. What was accepted stands in the status, whose bytes are the pipelines' (law *same-bytes*).
+
+use kube::ResourceExt as _;
+
+use super::super::{Action, Input, Plan, deletion, status};
+use crate::api::{
+    BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, ExternalRedis, InterStepBufferService,
+    InterStepBufferServiceSpec, InterStepBufferServiceStatus, Phase, RedisBufferService, RedisConfig, ServiceType, names,
+};
+
+/// The service by the spec that was accepted last, where that was of an external Redis; whichever controller accepted it.
+pub(in crate::plan) fn before(service: &InterStepBufferService) -> Option<InterStepBufferService> {
+    let config = service.status.as_ref()?.config.as_ref()?.redis.clone()?;
+    if super::is_native(service, &config) {
+        return None;
+    }
+    let RedisConfig { url, sentinel_url, master_name, user, password, sentinel_password } = config;
+    let external = ExternalRedis { url, sentinel_url, master_name, user, password, sentinel_password };
+    let redis = RedisBufferService { native: None, external: Some(external) };
+    Some(InterStepBufferService { spec: InterStepBufferServiceSpec { jetstream: None, redis: Some(redis) }, ..service.clone() })
+}
+
+/// What is to be done for a service that runs by this spec: the finalizer, so that it goes no sooner than its Pipelines, and the status.
+pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferService, refusals: &[String], tolerated: &[String]) -> Plan {
+    let service = input.service;
+    let mut plan = Plan::default();
+    if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+        let finalizers = service.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
+        plan.actions.push(Action::SetFinalizers { finalizers, precondition: deletion::seen(&service.metadata) });
+    }
+    let before = service.status.clone().unwrap_or_default();
+    // No condition waits for what somebody else runs: each that is not True blocks every Pipeline (defect 45).
+    let stands = vec![
+        status::Stand::successful(CONDITION_CONFIGURED),
+        status::Stand::successful(CONDITION_DEPLOYED),
+        status::Stand::new(CONDITION_CHILDREN_HEALTHY, "True", "Successful", "the external Redis is used as it is; nothing is made for it"),
+    ];
+    let after = InterStepBufferServiceStatus {
+        conditions: status::merged(&before.conditions, stands, input.now),
+        phase: Some(Phase::Running),
+        message: message(refusals, tolerated),
+        config: Some(BufferServiceConfig { jetstream: None, redis: effective.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(config) }),
+        type_: Some(ServiceType::RedisExternal.as_str().to_owned()),
+        observed_generation: if refusals.is_empty() { service.metadata.generation } else { before.observed_generation },
+    };
+    plan.events.extend(status::refusal(&before, refusals));
+    status::settle(&mut plan, service, after);
+    plan
+}
+
+fn message(refusals: &[String], tolerated: &[String]) -> Option<String> {
+    let parts: Vec<_> = status::refused(refusals).into_iter().chain(status::warnings(status::tolerated(tolerated))).collect();
+    (!parts.is_empty()).then(|| status::bounded(&parts.join("; ")))
+}
+
+fn config(external: &ExternalRedis) -> RedisConfig {
+    let ExternalRedis { url, sentinel_url, master_name, user, password, sentinel_password } = external.clone();
+    RedisConfig { url, sentinel_url, master_name, user, password, sentinel_password }
+}
