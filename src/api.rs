@@ -19,7 +19,7 @@ pub use decode::{DecodeError, decode};
 pub use jetstream::{JetStreamBufferService, Persistence};
 pub use pipeline::{Pipeline, service_of_pipeline};
 pub use pod_template::{Metadata, PodTemplate};
-pub use redis::{ExternalRedis, NativeRedis, RedisBufferService, RedisSettings};
+pub use redis::{ExternalRedis, NativeRedis, RedisBufferService, RedisMode, RedisSettings};
 pub use resource::{InterStepBufferService, InterStepBufferServiceSpec, ServiceType};
 pub use status::{
     BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferServiceStatus, JetStreamAuth,

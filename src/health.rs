@@ -11,7 +11,7 @@ mod streams;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::api::InterStepBufferService;
+use crate::api::{InterStepBufferService, ServiceType};
 use crate::observed::Observed;
 
 pub use reasons::REASONS;
@@ -81,18 +81,19 @@ impl Verdict {
 /// Judges what was found of a service. `now` is the wall clock, for what is told only for a while (a restart) or for a while before (the end of a
 /// certificate).
 pub fn verdict(service: &InterStepBufferService, observed: &Observed, now: Timestamp) -> Verdict {
-    match &service.spec.jetstream {
-        Some(spec) => jetstream::verdict(service, spec, observed, now),
-        None => not_looked_at(),
+    match (&service.spec.jetstream, service.spec.types().as_slice()) {
+        (Some(spec), _) => jetstream::verdict(service, spec, observed, now),
+        // Nothing of it is ours, so there is nothing to be judged but what its controller says.
+        (None, [ServiceType::RedisExternal]) => without_servers(Vec::new()),
+        (None, _) => without_servers(vec![Reason::new(&reasons::NOT_LOOKED_AT, "only the servers of JetStream services are asked")]),
     }
 }
 
-/// Of a service whose type we serve no servers of.
-fn not_looked_at() -> Verdict {
-    let reason = Reason::new(&reasons::NOT_LOOKED_AT, "only the servers of JetStream services are asked");
+/// Of a service that has no servers of ours.
+fn without_servers(reasons: Vec<Reason>) -> Verdict {
     Verdict {
-        level: reason.level,
-        reasons: vec![reason],
+        level: reasons.iter().map(|reason| reason.level).max().unwrap_or(Level::Healthy),
+        reasons,
         servers_wanted: 0,
         pods_ready: 0,
         servers_answering: 0,

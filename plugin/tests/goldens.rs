@@ -86,6 +86,26 @@ fn a_healthy_service() {
     insta::assert_snapshot!("status_healthy_yaml", render::yaml(&status).unwrap());
 }
 
+/// Nothing of it runs here.
+fn external_redis() -> Case {
+    let mut case = Case::healthy("default");
+    case.object["spec"] =
+        json!({ "redis": { "external": { "sentinelUrl": "sentinel:26379", "masterName": "mymaster", "user": "numaflow" } } });
+    case.object["status"]["type"] = json!("redis");
+    case.object["status"]["config"] = json!({ "redis": case.object["spec"]["redis"]["external"].clone() });
+    case.observed = Observed { pipelines: case.observed.pipelines.clone(), ..Observed::nothing() };
+    case
+}
+
+#[test]
+fn an_external_redis() {
+    let case = external_redis();
+    let status = case.status();
+    assert!(status.is_healthy(), "{:?}", status.verdict);
+    insta::assert_snapshot!("status_external_redis", plain(&status));
+    insta::assert_snapshot!("status_external_redis_json", render::json(&status).unwrap());
+}
+
 #[test]
 fn a_pod_is_down() {
     let status = one_pod_down().status();

@@ -95,3 +95,57 @@ pub struct ExternalRedis {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentinel_password: Option<SecretKeySelector>,
 }
+
+/// How clients find the master of an external Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RedisMode {
+    /// It is the one address.
+    Single,
+    /// Sentinels are asked for it, by the name of the master.
+    Sentinel,
+    /// Two or more addresses: a Redis Cluster, whose nodes are asked.
+    Cluster,
+}
+
+impl RedisMode {
+    /// One word, for people and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+impl ExternalRedis {
+    /// How clients find the master, as Numaflow's client decides: by Sentinels where a master is named, else by the number of addresses, the same one
+    /// twice included (go-redis, `NewUniversalClient`).
+    pub fn mode(&self) -> RedisMode {
+        if self.master_name.as_deref().is_some_and(|name| !name.is_empty()) {
+            RedisMode::Sentinel
+        } else if self.url.as_deref().is_some_and(|url| url.split(',').count() > 1) {
+            RedisMode::Cluster
+        } else {
+            RedisMode::Single
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_addresses_mean_a_cluster_unless_a_master_is_named() {
+        let external = |url: &str, master: Option<&str>| ExternalRedis {
+            url: Some(url.to_owned()),
+            master_name: master.map(str::to_owned),
+            ..ExternalRedis::default()
+        };
+        assert_eq!(external("a:1", None).mode(), RedisMode::Single);
+        assert_eq!(external("a:1", Some("")).mode(), RedisMode::Single);
+        assert_eq!(external("a:1,a:1", None).mode(), RedisMode::Cluster);
+        assert_eq!(external("a:1,b:1", Some("m")).mode(), RedisMode::Sentinel);
+    }
+}

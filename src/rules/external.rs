@@ -43,7 +43,8 @@ pub const REDIS_AUTH: Rule = Rule {
 /// What is said of a text that is no address.
 pub(super) const NO_ADDRESS: &str = " is no address; write host:port, several with commas between";
 /// What is said of an address with a scheme.
-pub(super) const SCHEME: &str = " begins with a scheme, which Numaflow's client does not take (rediss:// neither: it speaks no TLS); write host:port";
+pub(super) const SCHEME: &str =
+    " begins with a scheme, which Numaflow's client does not take (rediss:// neither: it speaks no TLS); write host:port";
 /// What is said of an external Redis without an address.
 pub(super) const NO_URL: &str = "is required; write the address of the Redis as host:port, or sentinelUrl and masterName";
 /// What is said of Sentinels without the name of a master.

@@ -190,7 +190,10 @@ fn an_external_redis_has_addresses_and_whole_references() {
         (json!({ "sentinelUrl": "a:1,b:1", "masterName": "m" }), vec![]),
         (json!({ "url": "a:1", "user": "b" }), vec![]),
         (json!({ "url": "a:1", "password": { "name": "s", "key": "" } }), vec!["redis-auth"]),
-        (json!({ "url": "a:1", "password": { "name": "s", "key": "k" }, "sentinelPassword": { "name": "", "key": "k" } }), vec!["redis-auth"]),
+        (
+            json!({ "url": "a:1", "password": { "name": "s", "key": "k" }, "sentinelPassword": { "name": "", "key": "k" } }),
+            vec!["redis-auth"],
+        ),
         (json!({ "url": "a:1", "password": { "name": "s", "key": "k" } }), vec![]),
     ] {
         let findings = create(&external(&spec));
@@ -355,7 +358,11 @@ fn changing() {
         (jetstream(&json!({})), json!({}), vec!["one-type", "type-change"]),
         (json!({ "redis": { "native": { "version": "7" } } }), external(&json!({ "url": "a:1" })), vec!["type-change"]),
         (external(&json!({ "url": "a:1" })), external(&json!({ "url": "a:1", "user": "b" })), vec![]),
-        (external(&json!({ "url": "a:1" })), external(&json!({ "url": "b:1", "sentinelUrl": "s:1", "masterName": "m" })), vec!["external-endpoint-change"; 3]),
+        (
+            external(&json!({ "url": "a:1" })),
+            external(&json!({ "url": "b:1", "sentinelUrl": "s:1", "masterName": "m" })),
+            vec!["external-endpoint-change"; 3],
+        ),
         (external(&json!({ "url": "a:1", "sentinelUrl": "" })), external(&json!({ "url": "a:1" })), vec![]),
     ] {
         assert_eq!(denied(&change(&from, &to)), expected, "{from} -> {to}");

@@ -65,9 +65,7 @@ fn pipelines_are_told_what_the_user_wrote_and_wait_for_nothing() {
 fn one_of_numaflows_is_taken_over_to_the_byte_and_becomes_healthy() {
     let mut simulator = Simulator::new(&external(&json!({ "user": "u" })));
     let told = json!({ "redis": { "url": URL, "user": "u" } });
-    let condition = |type_: &str, status: &str| {
-        json!({ "type": type_, "status": status, "reason": "Successful", "message": "Successful", "lastTransitionTime": "2026-01-01T00:00:00Z" })
-    };
+    let condition = |type_: &str, status: &str| json!({ "type": type_, "status": status, "reason": "Successful", "message": "Successful", "lastTransitionTime": "2026-01-01T00:00:00Z" });
     let conditions = [("ChildrenResourcesHealthy", "Unknown"), ("Configured", "True"), ("Deployed", "True")];
     simulator.object["status"] = json!({
         "phase": "Running", "type": "redis", "config": told,

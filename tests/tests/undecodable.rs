@@ -182,7 +182,8 @@ fn a_live_jetstream_service_whose_type_vanished_is_a_refused_change() {
 #[test]
 fn a_service_of_redis_that_cannot_be_read_keeps_the_words_of_who_serves_it() {
     let mut simulator = Simulator::new(&json!({ "redis": { "native": { "replicas": "three" } } }));
-    simulator.object["status"] = json!({ "phase": "Running", "type": "redis", "config": { "redis": { "url": "isbsvc-default-redis-svc.ns.svc:6379" } } });
+    simulator.object["status"] =
+        json!({ "phase": "Running", "type": "redis", "config": { "redis": { "url": "isbsvc-default-redis-svc.ns.svc:6379" } } });
     let plan = simulator.step();
     assert_eq!(plan.actions, []);
     assert!(plan.held.is_some_and(|why| why.starts_with("spec.redis.native.replicas")));

@@ -1,5 +1,6 @@
 //! Create a service.
 
+mod external;
 mod spec;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ const MANAGER: &str = "kubectl-isbsvc";
 #[command(after_help = "Examples:
   kubectl isbsvc create --volume-size 20Gi --wait           \"default\", three servers, the newest fixed version
   kubectl isbsvc create prod --replicas 5 --tls --storage-class fast --settings max_payload=4MB
+  kubectl isbsvc create --type redis-external --url redis:6379 --user numaflow --password-secret redis/password
   kubectl isbsvc create --dry-run=client -o yaml > isbsvc.yaml
   kubectl isbsvc create -f isbsvc.yaml --wait --timeout 3m
 
@@ -128,6 +130,7 @@ impl Create {
         }
         let version = match &self.spec.version {
             Some(version) => version.clone(),
+            None if !self.spec.has_version() => String::new(),
             None => newest_fixed(config).map(|entry| entry.version.clone()).ok_or_else(|| {
                 Failure::no_answer("the controller configuration lists no fixed version; name one of its versions with --version")
             })?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use clap::{Args, ValueEnum};
-use isbsvc::api::InterStepBufferService;
+use isbsvc::api::{InterStepBufferService, ServiceType};
 use isbsvc::controller_config::ControllerConfig;
 use isbsvc::observed::Observed;
 use isbsvc::plan::{self, Input, Material};
@@ -16,7 +16,7 @@ use super::ConfigSource;
 use crate::connection::Connection;
 use crate::exit::{Code, Failure, Outcome};
 use crate::services::{self, Found};
-use crate::terminal::{print, warn};
+use crate::terminal::{note, print, warn};
 
 /// Flags of `render`.
 #[derive(Args, Clone, Debug)]
@@ -112,6 +112,10 @@ pub fn desired(service: &InterStepBufferService, config: &ControllerConfig) -> R
     }
     for finding in rules::warnings(&findings) {
         warn(&finding.to_string());
+    }
+    if service.spec.types().as_slice() == [ServiceType::RedisExternal] {
+        note("nothing is made for an external Redis");
+        return Ok(Vec::new());
     }
     let mut service = service.clone();
     // What is being deleted is shown as it was wanted.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isbsvc::api::{InterStepBufferService, names};
+use isbsvc::api::{BufferServiceConfig, InterStepBufferService, names};
 use isbsvc::health::{self, Level, Verdict, reasons};
 use isbsvc::observed::{Fact, Observed, Server};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
@@ -145,7 +145,8 @@ pub(super) fn summary(service: &InterStepBufferService, observed: &Observed, ver
         ready: verdict.pods_ready,
         generation: service.metadata.generation,
         observed_generation: status.observed_generation,
-        url: status.config.as_ref().and_then(|config| config.jetstream.as_ref()?.url.clone()),
+        url: status.config.as_ref().and_then(url),
+        external: service.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(|external| external.mode().word()),
         tls: jetstream.is_some_and(isbsvc::api::JetStreamBufferService::tls_enabled),
         encryption: jetstream.is_some_and(isbsvc::api::JetStreamBufferService::encrypted),
         volume: jetstream.and_then(|jetstream| jetstream.persistence.as_ref()).map(|persistence| Volume {
@@ -158,6 +159,13 @@ pub(super) fn summary(service: &InterStepBufferService, observed: &Observed, ver
         created_at: service.metadata.creation_timestamp.as_ref().map(|time| time.0),
         deleting_since: service.metadata.deletion_timestamp.as_ref().map(|time| time.0),
     }
+}
+
+/// Where clients connect: of Redis with Sentinels, they are asked first.
+fn url(config: &BufferServiceConfig) -> Option<String> {
+    let redis = config.redis.as_ref();
+    let jetstream = config.jetstream.as_ref().and_then(|jetstream| jetstream.url.clone());
+    jetstream.or_else(|| redis?.sentinel_url.clone()).or_else(|| redis?.url.clone())
 }
 
 /// What the controller says of the service.

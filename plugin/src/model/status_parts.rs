@@ -29,6 +29,9 @@ pub struct Summary {
     pub observed_generation: Option<i64>,
     /// Where clients connect.
     pub url: Option<String>,
+    /// How clients find an external Redis: `single`, `sentinel` or `cluster`; `None` of a service that runs here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<&'static str>,
     /// TLS between servers and to clients.
     pub tls: bool,
     /// Encryption at rest.

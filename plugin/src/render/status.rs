@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::cells::{self, NONE, UNKNOWN};
 use super::table::{Table, Text};
 use crate::model::status::{MISSING, ServiceStatus};
-use crate::model::{Meta, ServerRow, Streams, Summary};
+use crate::model::{Meta, ServerRow, Streams, Summary, Volume};
 use crate::terminal::{Shade, clean, paint};
 
 /// How the sections are drawn.
@@ -25,7 +25,9 @@ pub fn sections(status: &ServiceStatus, form: Shape) -> String {
     let mut text = verdict(status, form);
     summary(&mut text, status, form);
     conditions(&mut text, status, form);
-    servers(&mut text, status, form);
+    if status.summary.external.is_none() {
+        servers(&mut text, status, form);
+    }
     if let Some(meta) = &status.meta {
         meta_section(&mut text, meta, form);
     }
@@ -75,13 +77,18 @@ pub(super) fn summary_lines(summary: &Summary, now: jiff::Timestamp) -> String {
     };
     let version = summary.version.clone().unwrap_or_else(|| NONE.to_owned());
     let image = summary.image.as_ref().map(|image| format!(" ({image})")).unwrap_or_default();
-    line("Type", format!("{} {version}{image}", summary.type_));
+    match summary.external {
+        Some(mode) => line("Type", format!("{}, external ({mode})", summary.type_)),
+        None => line("Type", format!("{} {version}{image}", summary.type_)),
+    }
     line("Phase", summary.phase.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
     if let Some(message) = &summary.message {
         line("Message", message.clone());
     }
     line("Usable", if summary.usable { "yes, pipelines may use it".to_owned() } else { "no, pipelines are held back".to_owned() });
-    line("Servers", format!("{}/{} ready", summary.ready, summary.servers));
+    if summary.external.is_none() {
+        line("Servers", format!("{}/{} ready", summary.ready, summary.servers));
+    }
     match (summary.generation, summary.observed_generation) {
         (Some(generation), Some(carried_out)) if generation == carried_out => line("Generation", format!("{generation}, carried out")),
         (Some(generation), Some(carried_out)) => line("Generation", format!("{generation}, carried out up to {carried_out}")),
@@ -89,22 +96,11 @@ pub(super) fn summary_lines(summary: &Summary, now: jiff::Timestamp) -> String {
         (None, _) => {}
     }
     line("URL", summary.url.clone().unwrap_or_else(|| NONE.to_owned()));
-    line("TLS", cells::yes(summary.tls));
-    line("Encryption", cells::yes(summary.encryption));
-    line(
-        "Volumes",
-        match &summary.volume {
-            None => "none: messages live and die with the pods".to_owned(),
-            Some(volume) => {
-                format!(
-                    "{} each, {}, class {}",
-                    volume.size,
-                    volume.access_mode,
-                    volume.storage_class.as_deref().unwrap_or("of the cluster's default")
-                )
-            }
-        },
-    );
+    if summary.external.is_none() {
+        line("TLS", cells::yes(summary.tls));
+        line("Encryption", cells::yes(summary.encryption));
+        line("Volumes", summary.volume.as_ref().map_or_else(|| "none: messages live and die with the pods".to_owned(), volumes));
+    }
     if let Some(instance) = &summary.instance {
         line("Instance", instance.clone());
     }
@@ -116,6 +112,11 @@ pub(super) fn summary_lines(summary: &Summary, now: jiff::Timestamp) -> String {
     }
     line("Age", cells::age(summary.created_at, now));
     text
+}
+
+fn volumes(volume: &Volume) -> String {
+    let class = volume.storage_class.as_deref().unwrap_or("of the cluster's default");
+    format!("{} each, {}, class {class}", volume.size, volume.access_mode)
 }
 
 fn conditions(text: &mut String, status: &ServiceStatus, form: Shape) {

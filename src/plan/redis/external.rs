@@ -39,7 +39,10 @@ pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferServic
         conditions: status::merged(&before.conditions, stands, input.now),
         phase: Some(Phase::Running),
         message: message(refusals, tolerated),
-        config: Some(BufferServiceConfig { jetstream: None, redis: effective.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(config) }),
+        config: Some(BufferServiceConfig {
+            jetstream: None,
+            redis: effective.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(config),
+        }),
         type_: Some(ServiceType::RedisExternal.as_str().to_owned()),
         observed_generation: if refusals.is_empty() { service.metadata.generation } else { before.observed_generation },
     };

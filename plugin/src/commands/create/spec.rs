@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use isbsvc::api::names;
 use serde_json::{Map, Value, json};
 
+use super::external::External;
 use crate::args::pair;
 use crate::exit::Failure;
 use crate::services;
@@ -63,6 +64,9 @@ pub struct Spec {
     /// An annotation of the service; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub annotation: Vec<(String, String)>,
+    /// Where an external Redis is.
+    #[command(flatten)]
+    pub external: External,
 }
 
 /// What a service can run on.
@@ -71,6 +75,8 @@ pub enum Type {
     /// NATS `JetStream`.
     #[default]
     Jetstream,
+    /// A Redis that exists already.
+    RedisExternal,
 }
 
 fn number(text: &str) -> Result<i32, String> {
@@ -78,8 +84,44 @@ fn number(text: &str) -> Result<i32, String> {
 }
 
 impl Spec {
+    /// Whether it is of a type that has a version.
+    pub fn has_version(&self) -> bool {
+        self.type_ != Some(Type::RedisExternal)
+    }
+
     /// The object, with nothing in it that was not asked for.
     pub fn object(&self, name: &str, version: &str) -> Result<Value, Failure> {
+        let spec = if self.type_ == Some(Type::RedisExternal) {
+            json!({ "redis": { "external": self.alone()?.external.object() } })
+        } else if self.external == External::default() {
+            json!({ "jetstream": self.jetstream(version)? })
+        } else {
+            return Err(Failure::no_answer(
+                "--url, --sentinel-url, --master-name, --user and the flags of passwords are of --type redis-external",
+            ));
+        };
+        let mut metadata = json!({ "name": name });
+        for (field, pairs) in [("labels", &self.label), ("annotations", &self.annotation)] {
+            if !pairs.is_empty() {
+                metadata[field] = pairs.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Map<_, _>>().into();
+            }
+        }
+        Ok(json!({ "apiVersion": names::API_VERSION, "kind": names::KIND, "metadata": metadata, "spec": spec }))
+    }
+
+    /// The same, where no flag says something that an external Redis does not have.
+    fn alone(&self) -> Result<&Self, Failure> {
+        let Self { type_, label, annotation, external, .. } = self.clone();
+        if *self == (Self { type_, label, annotation, external, ..Self::default() }) {
+            return Ok(self);
+        }
+        Err(Failure::no_answer(
+            "an external Redis runs as it is: of the flags that describe the service, only --label, --annotation and those of an external Redis go with \
+             --type redis-external",
+        ))
+    }
+
+    fn jetstream(&self, version: &str) -> Result<Value, Failure> {
         let mut jetstream = json!({ "version": version });
         if let Some(replicas) = self.replicas {
             jetstream["replicas"] = replicas.into();
@@ -103,13 +145,7 @@ impl Spec {
         if let Some(resources) = self.resources()? {
             jetstream["containerTemplate"] = json!({ "resources": resources });
         }
-        let mut metadata = json!({ "name": name });
-        for (field, pairs) in [("labels", &self.label), ("annotations", &self.annotation)] {
-            if !pairs.is_empty() {
-                metadata[field] = pairs.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Map<_, _>>().into();
-            }
-        }
-        Ok(json!({ "apiVersion": names::API_VERSION, "kind": names::KIND, "metadata": metadata, "spec": { "jetstream": jetstream } }))
+        Ok(jetstream)
     }
 
     fn volumes(&self) -> Result<Option<Value>, Failure> {
@@ -211,6 +247,28 @@ mod tests {
             "note=b=c",
         ]);
         insta::assert_json_snapshot!(object.unwrap());
+    }
+
+    #[test]
+    fn an_external_redis_is_what_its_flags_say_and_takes_no_others() {
+        let redis = |flags: &[&str]| object(&[&["--type", "redis-external"], flags].concat());
+        assert_eq!(redis(&["--url", "redis:6379"]).unwrap()["spec"], json!({ "redis": { "external": { "url": "redis:6379" } } }));
+        let flags = [
+            "--sentinel-url=s:26379",
+            "--master-name=m",
+            "--user=u",
+            "--password-secret=redis/password",
+            "--sentinel-password-secret=redis/sentinel",
+            "--label=team=a",
+        ];
+        let made = redis(&flags).unwrap();
+        let external = json!({
+            "sentinelUrl": "s:26379", "masterName": "m", "user": "u", "password": { "name": "redis", "key": "password" },
+            "sentinelPassword": { "name": "redis", "key": "sentinel" },
+        });
+        assert_eq!((&made["spec"]["redis"]["external"], &made["metadata"]["labels"]["team"]), (&external, &json!("a")));
+        assert!(redis(&["--url=a:1", "--replicas=3"]).unwrap_err().message.contains("--type redis-external"));
+        assert!(object(&["--url=a:1"]).unwrap_err().message.contains("are of --type redis-external"));
     }
 
     #[test]
