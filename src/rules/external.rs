@@ -82,16 +82,17 @@ fn url(asked: &Asked<'_>) -> Vec<Violation> {
     [("url", url), ("sentinelUrl", sentinel)].into_iter().filter_map(wrong).collect()
 }
 
-/// Whether it is `host:port`, a host being a name, an IPv4 address, or an IPv6 address in brackets.
+/// Whether it looks like `host:port`, a host being a name, an IPv4 address, or an IPv6 address in brackets.
 pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_host = match inner {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-            host.len() <= 253 && host.trim_end_matches('.').split('.').all(|label| !label.is_empty() && letters(label))
-        }
+    let is_host = if let Some(inner) = inner {
+        // Whether it is an address is for whoever connects; a parser of them would reach out of the pure core.
+        !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
+    } else {
+        let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        // A name may end with a dot, after which nothing is appended to it.
+        host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(|label| !label.is_empty() && letters(label))
     };
     is_host && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

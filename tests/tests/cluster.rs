@@ -37,6 +37,8 @@ mod overriding;
 mod pipelines;
 #[path = "cluster/policy.rs"]
 mod policy;
+#[path = "cluster/redis_external.rs"]
+mod redis_external;
 #[path = "cluster/refused.rs"]
 mod refused;
 #[path = "cluster/rules.rs"]

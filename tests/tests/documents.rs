@@ -32,8 +32,8 @@ fn no_row_is_missing_or_empty() {
     let text = read("docs/defects.md");
     let numbers: Vec<u32> = rows(&text).iter().filter_map(|row| row[0].parse().ok()).collect();
     assert_eq!(numbers, (1..=37).collect::<Vec<_>>());
-    assert!(text.contains("38 to 45"));
-    for row in rows(&read("docs/manual-coverage.md")).iter().skip(1) {
+    assert!(text.contains("38 to 44") && text.contains("\n45, "));
+    for row in rows(&read("docs/manual-coverage.md")).iter().filter(|row| row[0] != "the manual says") {
         assert!(row[1].contains(".rs: "), "{row:?}");
     }
 }

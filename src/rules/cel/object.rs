@@ -238,7 +238,7 @@ fn of_external(name: &str) -> String {
 }
 
 /// What `redis-url` leaves out.
-pub(super) const PORTS: &str = "which does not ask whether an IPv6 address is one, nor whether a name is longer than names can be";
+pub(super) const PORTS: &str = "which does not ask whether a name is longer than names can be";
 
 pub(super) fn redis_url() -> Question {
     let (url, sentinel, master) = (of_external("url"), of_external("sentinelUrl"), of_external("masterName"));

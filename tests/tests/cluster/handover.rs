@@ -51,7 +51,8 @@ fn numaflows_controller_is_kept_off_services_and_off_nothing_else() {
     let manifests = repository().join("manifests/handover").display().to_string();
     cluster.kubectl(&["apply", "-k", &manifests]).ok();
     namespace.apply(&service("default", &json!({ "replicas": 1 }))).ok();
-    namespace.apply(&redis()).ok();
+    namespace.apply(&redis("redis", &json!({ "native": { "version": "7.0.15" } }))).ok();
+    namespace.apply(&redis("external", &json!({ "external": { "url": "redis:6379" } }))).ok();
     let labels =
         |component: &str, kind: &str| json!({ "app.kubernetes.io/component": component, "numaflow.numaproj.io/isbsvc-type": kind });
     let kinds = ["Service", "ConfigMap", "Secret", "StatefulSet", "PersistentVolumeClaim"];
@@ -79,6 +80,7 @@ fn numaflows_controller_is_kept_off_services_and_off_nothing_else() {
         (patch("isbsvc/default", &spec, &[]), None),
         (patch("isbsvc/default", &finalizers, &[]), None),
         (patch("isbsvc/default", &status, &["--subresource=status"]), None),
+        (patch("isbsvc/external", &status, &["--subresource=status"]), None),
     ];
     let mut taken = vec![(patch("isbsvc/redis", &touch, &[]), None), (patch("isbsvc/redis", &status, &["--subresource=status"]), None)];
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -134,12 +136,12 @@ fn numaflows_controller_is_kept_off_services_and_off_nothing_else() {
     });
 }
 
-fn redis() -> String {
+fn redis(name: &str, redis: &Value) -> String {
     json!({
         "apiVersion": "numaflow.numaproj.io/v1alpha1",
         "kind": "InterStepBufferService",
-        "metadata": { "name": "redis" },
-        "spec": { "redis": { "native": { "version": "7.0.15" } } },
+        "metadata": { "name": name },
+        "spec": { "redis": redis },
     })
     .to_string()
 }

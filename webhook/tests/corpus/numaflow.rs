@@ -56,6 +56,8 @@ const STRICTER: &[(&str, usize)] = &[
     ("store-shrink", 0),
     ("store-grow", 0),
     ("version-downgrade", 0),
+    ("redis-url", 1),
+    ("redis-auth", 0),
     ("external-endpoint-change", 0),
 ];
 
