@@ -27,6 +27,7 @@ pub fn manifests() -> Vec<Manifest> {
         rules("warn.yaml", Level::Warn, "isbsvc-warn", "The rules that warn."),
         rules("audit.yaml", Level::Audit, "isbsvc-audit", "The rules that are noted in the audit log alone."),
         Manifest { path: "defaults/policy.yaml", says: "Fills in what was left out.", object: mutating() },
+        Manifest { path: "override/policy.yaml", says: "Records an override that is accepted.", object: recording() },
     ]
 }
 
@@ -177,6 +178,67 @@ fn mentions(text: &str, name: &str) -> bool {
     let whole = format!("variables.{name}");
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
     text.match_indices(&whole).any(|(at, _)| text.get(at + whole.len()..).is_some_and(ends))
+}
+
+/// What may be in a record as a target: no quote, which would end the text in it.
+const TARGET: &str = "'^[A-Za-z0-9._+-]{1,64}$'";
+
+/// Writes what the webhook writes ([`crate::rules::overrides::record`]), where it is not there.
+fn recording() -> Value {
+    let mut own = Vec::new();
+    let mut accepted = Vec::new();
+    for (rule, question) in rows().filter_map(|(rule, place)| Some((rule, question(place)?))) {
+        let Question::Change { target: Some(target), .. } = &question else { continue };
+        let found = variable(rule);
+        own.push((found.clone(), expression(&question)));
+        let named = format!("({} + {target}) in variables.overrides", text(&format!("{}=", rule.name)));
+        let entry = format!(
+            "{} + {target} + '\",\"generation\":' + string(oldObject.metadata.generation + 1) + ',\"uid\":\"' + oldObject.metadata.uid + '\"}}'",
+            text(&format!("{{\"rule\":\"{}\",\"target\":\"", rule.name)),
+        );
+        accepted.push(format!("(variables.{found}.size() > 0 && {target}.matches({TARGET}) && {named} ? [{entry}] : [])"));
+    }
+    let name = text(names::OVERRIDDEN_ANNOTATION);
+    let before = format!("oldObject.metadata.annotations[{name}]");
+    // What is not carried out yet stays beside it.
+    let pending = format!(
+        "oldObject != null && has(oldObject.metadata.annotations) && {name} in oldObject.metadata.annotations && {before}.startsWith('[{{') && \
+         {before}.endsWith('}}]') && !(has(oldObject.status) && has(oldObject.status.observedGeneration) && oldObject.status.observedGeneration == \
+         oldObject.metadata.generation) ? {before}.substring(1, {before}.size() - 1) + ',' : ''"
+    );
+    own.push(("accepted".to_owned(), accepted.join(" + ")));
+    own.push(("pending".to_owned(), pending));
+    let path = text(&format!("/metadata/annotations/{}", names::OVERRIDDEN_ANNOTATION.replace('/', "~1")));
+    let mutation = json!({
+        "patchType": "JSONPatch",
+        "jsonPatch": { "expression": format!(
+            "variables.accepted.size() > 0 && variables.mayOverride ? [JSONPatch{{op: 'add', path: {path}, value: '[' + variables.pending + \
+             variables.accepted.join(',') + ']'}}] : []"
+        ) },
+    });
+    let mut conditions = conditions();
+    let override_name = text(names::OVERRIDE_ANNOTATION);
+    let named = format!("has(object.metadata.annotations) && {override_name} in object.metadata.annotations");
+    conditions.as_array_mut().into_iter().for_each(|all| all.push(json!({ "name": "override-named", "expression": named })));
+    let mut constraints = constraints();
+    constraints["resourceRules"][0]["operations"] = json!(["UPDATE"]);
+    let mut all = used(&own, std::slice::from_ref(&mutation));
+    all.extend(own.into_iter().map(|(name, expression)| json!({ "name": name, "expression": expression })));
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": { "name": "isbsvc-record" },
+        "spec": {
+            // Without a record the controller holds the change back.
+            "failurePolicy": "Ignore",
+            // It says the same of the same change, however often it is asked.
+            "reinvocationPolicy": "IfNeeded",
+            "matchConstraints": constraints,
+            "matchConditions": conditions,
+            "variables": all,
+            "mutations": [mutation],
+        },
+    })
 }
 
 fn mutating() -> Value {

@@ -11,6 +11,7 @@ mod site;
 
 use std::collections::BTreeSet;
 
+use isbsvc::api::names;
 use isbsvc::rules::{self, cel::Place};
 use isbsvc_tests::cluster::{Cluster, MINUTE, eventually};
 use isbsvc_tests::corpus::{Case, READABLE, Verdict, cases, unreadable_before};
@@ -144,7 +145,9 @@ fn overrides(site: &Site<'_>, wrong: &mut Vec<String>) {
         let annotations = json!({ "numaflow.numaproj.io/override": annotation });
         site.object(&json!({ "metadata": { "name": "override", "annotations": annotations }, "spec": spec }))
     };
-    site.keep("denied", &object(5, ""));
+    let stored = site.keep("denied", &object(5, ""));
+    let generation = stored["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
+    let record = json!([{ "rule": "replicas-shrink", "target": "3", "generation": generation, "uid": stored["metadata"]["uid"] }]);
     for (annotation, account, allowed) in [
         ("", "may", false),
         ("replicas-shrink=3", "may", true),
@@ -154,7 +157,13 @@ fn overrides(site: &Site<'_>, wrong: &mut Vec<String>) {
         ("replicas-cluster-switch=3", "may", false),
         ("replicas-shrink=3", "may-not", false),
     ] {
-        let said = site.replace_as("denied", account, &object(3, annotation));
+        let (said, object) = site.replace_as("denied", account, &object(3, annotation));
+        // What is accepted is recorded as the webhook records it.
+        let written = object["metadata"]["annotations"][names::OVERRIDDEN_ANNOTATION].as_str();
+        let recorded = written.map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")));
+        if recorded != if allowed { record.clone() } else { Value::Null } {
+            wrong.push(format!("override {annotation:?} by {account}: recorded {recorded}"));
+        }
         if said.allowed != allowed || (!allowed && !said.named.contains("replicas-shrink")) {
             wrong.push(format!("override {annotation:?} by {account}: {said:?}, expected {allowed}"));
         }

@@ -111,12 +111,12 @@ impl<'a> Site<'a> {
     /// Applies the policies, each bound to its namespaces, and waits until they hold.
     pub fn guard(&self) {
         let mut objects = Vec::new();
-        for folder in ["manifests/policy", "manifests/policy/defaults"] {
+        for folder in ["manifests/policy", "manifests/policy/defaults", "manifests/policy/override"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder).display().to_string();
             let rendered = self.cluster.kubectl(&["kustomize", &folder]).ok();
             objects.extend(serde_saphyr::from_multiple::<Value>(&rendered).unwrap_or_else(|error| panic!("{error}: {rendered}")));
         }
-        assert_eq!(objects.len(), 8);
+        assert_eq!(objects.len(), 10);
         for object in objects.iter().flat_map(|object| self.moved(object)) {
             self.cluster.kubectl_stdin(&["apply", "-f", "-"], &object.to_string()).ok();
         }
@@ -204,15 +204,18 @@ impl<'a> Site<'a> {
         Answer::of(self.send(namespace, &["replace"], &self.object(new)))
     }
 
-    /// The same, by an account.
-    pub fn replace_as(&self, namespace: &str, account: &str, new: &Value) -> Answer {
+    /// The same, by an account; and the object as it would be stored.
+    pub fn replace_as(&self, namespace: &str, account: &str, new: &Value) -> (Answer, Value) {
         let account = format!("system:serviceaccount:{}:{account}", self.namespace(namespace).name);
-        Answer::of(self.send(namespace, &["replace", "--as", &account], new))
+        let said = self.send(namespace, &["replace", "--as", &account, "-o", "json"], new);
+        let object = serde_json::from_str(&said.out).unwrap_or_default();
+        (Answer::of(said), object)
     }
 
-    /// Stores an object.
-    pub fn keep(&self, namespace: &str, object: &Value) {
-        self.namespace(namespace).kubectl_stdin(&["create", "-f", "-"], &object.to_string()).ok();
+    /// Stores an object, and gives it as it is stored.
+    pub fn keep(&self, namespace: &str, object: &Value) -> Value {
+        let stored = self.namespace(namespace).kubectl_stdin(&["create", "-o", "json", "-f", "-"], &object.to_string()).ok();
+        serde_json::from_str(&stored).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// An object as it would be stored where policies hold. For some seconds after a resource is made, a mutating policy knows it not yet.
@@ -237,10 +240,12 @@ fn clean(cluster: &Cluster) {
             cluster.kubectl(&["delete", "validatingadmissionpolicybinding", &format!("{name}-{namespace}"), "--ignore-not-found"]).ok();
         }
     }
-    cluster.kubectl(&["delete", "mutatingadmissionpolicy", "isbsvc-corpus-defaults", "--ignore-not-found"]).ok();
-    for namespace in ["told", "denied"] {
-        let name = format!("isbsvc-corpus-defaults-{namespace}");
-        cluster.kubectl(&["delete", "mutatingadmissionpolicybinding", &name, "--ignore-not-found"]).ok();
+    for what in ["defaults", "record"] {
+        let name = format!("isbsvc-corpus-{what}");
+        cluster.kubectl(&["delete", "mutatingadmissionpolicy", &name, "--ignore-not-found"]).ok();
+        for namespace in ["told", "denied"] {
+            cluster.kubectl(&["delete", "mutatingadmissionpolicybinding", &format!("{name}-{namespace}"), "--ignore-not-found"]).ok();
+        }
     }
     let resource = format!("{PLURAL}.{GROUP}");
     let list = cluster.kubectl(&["get", &resource, "-A", "-o", "json"]);
