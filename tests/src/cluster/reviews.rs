@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -33,6 +35,7 @@ pub struct Reviews {
     runtime: Runtime,
     end: watch::Sender<bool>,
     callers: Vec<JoinHandle<Answers>>,
+    answered: Arc<AtomicUsize>,
 }
 
 impl Reviews {
@@ -56,8 +59,15 @@ impl Reviews {
             json!({ "apiVersion": names::API_VERSION, "kind": names::KIND, "metadata": { "generateName": "asked-" }, "spec": spec });
         let object: DynamicObject = serde_json::from_value(object).unwrap_or_else(|error| panic!("{error}"));
         let (end, ended) = watch::channel(false);
-        let callers = (0..callers).map(|_| runtime.spawn(ask(api.clone(), object.clone(), paced, rule, ended.clone()))).collect();
-        Self { runtime, end, callers }
+        let answered = Arc::default();
+        let caller = || ask(api.clone(), object.clone(), paced, rule, ended.clone(), Arc::clone(&answered));
+        let callers = (0..callers).map(|_| runtime.spawn(caller())).collect();
+        Self { runtime, end, callers, answered }
+    }
+
+    /// How many requests have ended so far, in whatever way.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Ends; what it came to.
@@ -84,7 +94,14 @@ async fn client(cluster: &Cluster) -> Client {
     Client::try_from(config).unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn ask(api: Api<DynamicObject>, object: DynamicObject, paced: bool, rule: &'static str, ended: watch::Receiver<bool>) -> Answers {
+async fn ask(
+    api: Api<DynamicObject>,
+    object: DynamicObject,
+    paced: bool,
+    rule: &'static str,
+    ended: watch::Receiver<bool>,
+    answered: Arc<AtomicUsize>,
+) -> Answers {
     let (began, name) = (Instant::now(), format!("({rule})"));
     let parameters = PostParams { dry_run: true, field_manager: None };
     let mut answers = Answers::default();
@@ -95,6 +112,7 @@ async fn ask(api: Api<DynamicObject>, object: DynamicObject, paced: bool, rule: 
             Ok(Err(error)) => answers.failed.push((began.elapsed(), error.to_string())),
             Err(_) => answers.failed.push((began.elapsed(), "no answer".to_owned())),
         }
+        answered.fetch_add(1, Ordering::Relaxed);
         if paced {
             tokio::time::sleep(PACE).await;
         }

@@ -6,6 +6,8 @@ use isbsvc::rules::Policy;
 use isbsvc_tests::cluster::{Cluster, MINUTE, Namespace, eventually, service};
 use serde_json::{Value, json};
 
+use super::webhook::{Webhook, new_authority};
+
 const SYSTEM: &str = "numaflow-system";
 const NAMESPACE: &str = "test-policy";
 const ENFORCED: &str =
@@ -42,12 +44,13 @@ impl Drop for Applied<'_> {
 }
 
 /// A metric of every replica of a program that runs, by the name of its pod.
-fn metric(cluster: &Cluster, program: &str, port: u16, name: &str) -> Vec<(String, String)> {
+fn metric(cluster: &Cluster, namespace: &str, program: &str, port: u16, name: &str) -> Vec<(String, String)> {
     let label = format!("app.kubernetes.io/name={program}");
-    let pods = cluster.kubectl(&["get", "pods", "-n", SYSTEM, "-l", &label, "--field-selector", "status.phase=Running", "-o", "name"]).ok();
+    let pods =
+        cluster.kubectl(&["get", "pods", "-n", namespace, "-l", &label, "--field-selector", "status.phase=Running", "-o", "name"]).ok();
     let told = pods.split_whitespace().map(|pod| {
         let pod = pod.trim_start_matches("pod/").to_owned();
-        let text = cluster.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:{port}/proxy/metrics")]).out;
+        let text = cluster.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics")]).out;
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         (pod, line.trim_start_matches("{}").trim().to_owned())
     });
@@ -57,8 +60,8 @@ fn metric(cluster: &Cluster, program: &str, port: u16, name: &str) -> Vec<(Strin
 /// Waits until every replica of the webhook judges so. kubelet takes a minute or more.
 fn every_replica(cluster: &Cluster, what: &str, good: bool, fingerprint: u32) {
     eventually(what, 3 * MINUTE, || {
-        let goods = metric(cluster, "isbsvc-webhook", 8080, "isbsvc_webhook_policy_good");
-        let prints = metric(cluster, "isbsvc-webhook", 8080, "isbsvc_webhook_policy_fingerprint");
+        let goods = metric(cluster, SYSTEM, "isbsvc-webhook", 8080, "isbsvc_webhook_policy_good");
+        let prints = metric(cluster, SYSTEM, "isbsvc-webhook", 8080, "isbsvc_webhook_policy_fingerprint");
         let all = |told: &[(String, String)], value: &str| !told.is_empty() && told.iter().all(|(_, told)| told == value);
         let holds = all(&goods, if good { "1" } else { "0" }) && all(&prints, &fingerprint.to_string());
         if holds { Ok(()) } else { Err(format!("{goods:?} {prints:?}")) }
@@ -68,7 +71,7 @@ fn every_replica(cluster: &Cluster, what: &str, good: bool, fingerprint: u32) {
 /// Waits until the controller that leads says so.
 fn controller_says(cluster: &Cluster, good: &str) {
     eventually(&format!("isbsvc_controller_policy_good is {good}"), MINUTE, || {
-        let told = metric(cluster, "isbsvc-controller", 9090, "isbsvc_controller_policy_good");
+        let told = metric(cluster, SYSTEM, "isbsvc-controller", 9090, "isbsvc_controller_policy_good");
         if told.iter().any(|(_, told)| told == good) { Ok(()) } else { Err(format!("{told:?}")) }
     });
 }
@@ -131,5 +134,20 @@ fn a_policy_is_taken_up_a_bad_one_changes_nothing_and_is_told_and_without_one_al
     for program in ["deployment/isbsvc-webhook", "deployment/isbsvc-controller"] {
         let restarts = cluster.kubectl(&["logs", "-n", SYSTEM, program]).ok();
         assert!(!restarts.contains("panicked"), "{restarts}");
+    }
+}
+
+/// It cannot know what was wanted, so that it refuses whatever might be; who is refused hears why.
+#[test]
+fn a_webhook_that_starts_with_a_bad_policy_enforces_every_rule_and_says_so() {
+    let cluster = Cluster::from_environment();
+    let webhook = Webhook::start_with(&cluster, "test-policy-start", &new_authority(), BAD);
+    let refusal = webhook.refusal();
+    assert!(refusal.contains(Policy::CONFIG_MAP), "who is refused hears why: {refusal}");
+    assert_eq!(webhook.said("the policy cannot be used; until it is mended or taken away, every rule is enforced"), 2, "both replicas");
+    let namespace = &webhook.namespace.name;
+    for (name, value) in [("isbsvc_webhook_policy_good", "0"), ("isbsvc_webhook_policy_fingerprint", "1")] {
+        let told = metric(&cluster, namespace, "isbsvc-webhook", 8080, name);
+        assert!(told.len() == 2 && told.iter().all(|(_, told)| told == value), "{name}: {told:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! a webhook of its own, for its own namespace alone, so that no other test is stopped by it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isbsvc_certs::issue::{Authority, LeafRequest, Usage, authority};
 use isbsvc_tests::cluster::{Answers, Cluster, MINUTE, Namespace, Reviews, eventually};
@@ -19,18 +19,24 @@ fn refused() -> Value {
 }
 
 /// The Deployment and Service of `manifests/webhook` in a namespace of the test's own, with certificates of the test's own.
-struct Webhook<'a> {
+pub struct Webhook<'a> {
     cluster: &'a Cluster,
-    namespace: Namespace<'a>,
+    /// Where it runs, and what it is asked about.
+    pub namespace: Namespace<'a>,
 }
 
 impl<'a> Webhook<'a> {
     fn start(cluster: &'a Cluster, name: &str, authority: &Authority) -> Self {
+        Self::start_with(cluster, name, authority, POLICY)
+    }
+
+    /// Starts with a policy by which [`RULE`] refuses.
+    pub fn start_with(cluster: &'a Cluster, name: &str, authority: &Authority, policy: &str) -> Self {
         let namespace = cluster.namespace(name);
         let this = Self { cluster, namespace };
         this.certificate(&this.leaf(authority));
         let policy =
-            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "isbsvc-policy" }, "data": { "policy.yaml": POLICY } });
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "isbsvc-policy" }, "data": { "policy.yaml": policy } });
         this.namespace.apply(&policy.to_string()).ok();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/webhook");
         for file in ["serviceaccount.yaml", "deployment.yaml", "service.yaml"] {
@@ -42,19 +48,27 @@ impl<'a> Webhook<'a> {
         }
         this.rolled();
         this.trust(authority.certificate_pem());
-        eventually("the webhook is asked", MINUTE, || {
-            let said = this.namespace.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &this.asked());
-            if said.err.contains(RULE) && said.code != 0 { Ok(()) } else { Err(said.err) }
-        });
+        this.refuses("the webhook is asked", RULE);
         this
     }
 
-    fn asked(&self) -> String {
-        json!({
+    /// Waits until the API server refuses what the rule refuses, with these words; the whole of what it says.
+    #[track_caller]
+    fn refuses(&self, what: &str, words: &str) -> String {
+        let asked = json!({
             "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService",
             "metadata": { "name": "default", "namespace": self.namespace.name }, "spec": refused(),
+        });
+        eventually(what, MINUTE, || {
+            let said = self.namespace.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &asked.to_string());
+            if said.code != 0 && said.err.contains(words) { Ok(said.err) } else { Err(said.err) }
         })
-        .to_string()
+    }
+
+    /// What it says where a rule refuses.
+    #[track_caller]
+    pub fn refusal(&self) -> String {
+        self.refuses("the webhook refuses", RULE)
     }
 
     fn leaf(&self, authority: &Authority) -> (String, String) {
@@ -104,7 +118,7 @@ impl<'a> Webhook<'a> {
     }
 
     /// How often a line with these words stands in the logs of all replicas together.
-    fn said(&self, words: &str) -> usize {
+    pub fn said(&self, words: &str) -> usize {
         let log = self.namespace.kubectl(&["logs", "-l", "app.kubernetes.io/name=isbsvc-webhook", "--tail=-1", "--prefix"]).ok();
         log.lines().filter(|line| line.contains(words)).count()
     }
@@ -128,7 +142,7 @@ fn judged(what: &str, answers: &Answers) {
     assert!(answers.refused > 0, "{what}: {:?}", answers.failed.first());
 }
 
-fn new_authority() -> Authority {
+pub fn new_authority() -> Authority {
     authority("load", Timestamp::now(), 3650 * DAY).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -158,35 +172,68 @@ fn a_replica_that_dies_or_stands_still_lets_nothing_past() {
     let name = webhook.pod()["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     webhook.namespace.kubectl(&["delete", "pod", &name, "--force", "--grace-period=0"]).ok();
     webhook.rolled();
-    let began = Instant::now();
-    let answers = load.end();
-    judged("kill -9 of a replica", &answers);
-    assert!(began.elapsed() < MINUTE);
+    judged("kill -9 of a replica", &load.end());
 
-    // SIGSTOP for as long as the webhook's whole time for an answer.
+    // For longer than the webhook's whole time for an answer, so that requests that it holds are given up.
     let uid = webhook.pod()["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    let process = process_of(&uid);
     let load = webhook.load();
-    signal(process, "STOP");
-    let stopped = Instant::now();
-    eventually("the time is over", MINUTE, || if stopped.elapsed() > Duration::from_secs(6) { Ok(()) } else { Err(String::new()) });
-    signal(process, "CONT");
+    standing_still(process_of(&uid), Duration::from_secs(6));
     judged("a replica that stands still for 6 s", &load.end());
     let load = webhook.load();
-    eventually("all is answered again", MINUTE, || {
-        let said = webhook.namespace.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &webhook.asked());
-        if said.err.contains(RULE) { Ok(()) } else { Err(said.err) }
-    });
-    let answers = load.end();
-    judged("afterwards", &answers);
+    webhook.refuses("all is answered again", RULE);
+    judged("afterwards", &load.end());
 
     // Ten times as many as it is made for, each as fast as it goes: put off, refused, never let past.
     let load = Reviews::begin(&cluster, &webhook.namespace, 32, false, &refused(), RULE);
-    let began = Instant::now();
-    eventually("the time is over", MINUTE, || if began.elapsed() > Duration::from_secs(3) { Ok(()) } else { Err(String::new()) });
+    eventually("a thousand requests", MINUTE, || if load.answered() >= 1000 { Ok(()) } else { Err(load.answered().to_string()) });
     let answers = load.end();
     judged("32 callers without a pause", &answers);
     assert_eq!(answers.failed, []);
+}
+
+/// The API server trusts nobody of this name: every call fails, and none is an admission.
+#[test]
+fn a_bundle_that_is_wiped_or_a_strangers_lets_nothing_past() {
+    let cluster = Cluster::from_environment();
+    let authority = new_authority();
+    let webhook = Webhook::start(&cluster, "test-webhook-bundle", &authority);
+    for (what, bundle) in [("wiped", String::new()), ("a stranger's", new_authority().certificate_pem().to_owned())] {
+        let load = webhook.load();
+        webhook.trust(&bundle);
+        webhook.refuses("a webhook that nobody trusts admits nothing", "x509");
+        let before = load.answered();
+        eventually("some more requests", MINUTE, || if load.answered() > before + 50 { Ok(()) } else { Err(String::new()) });
+        webhook.trust(authority.certificate_pem());
+        webhook.refuses("it is trusted again", RULE);
+        let answers = load.end();
+        judged(&format!("a caBundle that is {what} for a while"), &answers);
+        assert!(
+            !answers.failed.is_empty() && answers.failed.iter().all(|(_, words)| words.contains("failed calling webhook")),
+            "{answers:?}"
+        );
+    }
+}
+
+/// The installed configurations, by an edit that does no harm to the tests beside this one.
+#[test]
+fn an_edit_of_the_configurations_is_put_back() {
+    let cluster = Cluster::from_environment();
+    let timeout = "jsonpath={.webhooks[0].timeoutSeconds}";
+    for kind in ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"] {
+        let is = || cluster.kubectl(&["get", kind, "isbsvc-webhook", "-o", timeout]).ok();
+        let before = is();
+        let patch = r#"[{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 9 }]"#;
+        cluster.kubectl(&["patch", kind, "isbsvc-webhook", "--type=json", "-p", patch]).ok();
+        eventually("it is as it was", MINUTE, || if is() == before { Ok(()) } else { Err(is()) });
+    }
+}
+
+/// Stops a process for so long, and lets it go on.
+fn standing_still(process: u32, time: Duration) {
+    signal(process, "STOP");
+    let began = std::time::Instant::now();
+    eventually("the time is over", time + MINUTE, || if began.elapsed() >= time { Ok(()) } else { Err(String::new()) });
+    signal(process, "CONT");
 }
 
 /// The process of a pod's webhook on this machine, which is the cluster's node.
@@ -206,7 +253,7 @@ fn signal(process: u32, signal: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill -{signal} {process}");
 }
 
-/// A new leaf, a pair that does not fit, an emptied Secret, another authority, and an API server that trusts a stranger.
+/// A new leaf, a pair that does not fit, an emptied Secret, and another authority.
 #[test]
 #[ignore = "kubelet brings each change of a Secret within a minute or so; `cargo xtask test --full` runs it"]
 fn certificates_that_change_under_load_lose_no_request() {
@@ -236,17 +283,4 @@ fn certificates_that_change_under_load_lose_no_request() {
     let answers = load.end();
     judged("a new leaf, a wrong pair, an emptied Secret, a new authority", &answers);
     assert_eq!(answers.failed, []);
-
-    let load = webhook.load();
-    webhook.trust(new_authority().certificate_pem());
-    eventually("nothing is admitted by a webhook that nobody trusts", MINUTE, || {
-        let said = webhook.namespace.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &webhook.asked());
-        if said.code != 0 && said.err.contains("x509") { Ok(()) } else { Err(said.err) }
-    });
-    webhook.trust(second.certificate_pem());
-    eventually("it is trusted again", MINUTE, || {
-        let said = webhook.namespace.kubectl_stdin(&["create", "--dry-run=server", "-f", "-"], &webhook.asked());
-        if said.err.contains(RULE) { Ok(()) } else { Err(said.err) }
-    });
-    judged("a stranger in caBundle for a moment", &load.end());
 }
