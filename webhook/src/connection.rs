@@ -1,51 +1,31 @@
 //! What holds for each connection: how many there are, how long a handshake and a request's head may take, and when one ends gently.
 
 mod patient;
+mod places;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderValue, Request, Response, header};
 use axum_server::accept::Accept;
 use isbsvc::limits;
-use tokio::sync::Semaphore;
 use tower::Service;
 
 use crate::Webhook;
 pub(crate) use patient::Patient;
-
-/// What a connection is doing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Phase(Arc<AtomicU8>);
-
-impl Phase {
-    /// No request has begun.
-    const IDLE: u8 = 0;
-    /// The head of a request is coming.
-    const HEAD: u8 = 1;
-    /// A request is being served; its own time holds.
-    const SERVED: u8 = 2;
-
-    fn set(&self, phase: u8) {
-        self.0.store(phase, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use places::Places;
+pub(crate) use places::{Doing, Phase};
 
 /// Wraps an acceptor (TLS or none) with the bounds of a connection.
 #[derive(Clone)]
 pub(crate) struct Guarded<A> {
     inner: A,
     webhook: Arc<Webhook>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     head: Duration,
 }
 
@@ -53,7 +33,7 @@ impl<A> Guarded<A> {
     /// At most `places` connections at one moment.
     pub(crate) fn new(inner: A, webhook: Arc<Webhook>, places: usize) -> Self {
         let head = webhook.bounds.head;
-        Self { inner, webhook, places: Arc::new(Semaphore::new(places)), head }
+        Self { inner, webhook, places: Places::new(places), head }
     }
 }
 
@@ -70,22 +50,29 @@ where
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         // The place is taken before the handshake, which is what costs.
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let accepted = place.is_ok().then(|| self.inner.accept(stream, service));
+        let taken = self.places.take().map(|place| (place, self.inner.accept(stream, service)));
         let (webhook, head) = (Arc::clone(&self.webhook), self.head);
         Box::pin(async move {
-            let result = match (place, accepted) {
-                (Ok(place), Some(accepted)) => accepted.await.map(|accepted| (place, accepted)),
-                _ => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections")),
+            let result = match taken {
+                Some((mut place, accepted)) => tokio::select! {
+                    accepted = accepted => accepted.map(|accepted| (place, accepted)),
+                    () = poll_fn(|context| place.poll_given_up(context)) => Err(full()),
+                },
+                None => Err(full()),
             };
             let (place, (stream, service)) = result.inspect_err(|_| {
                 webhook.metrics.connections_failed.inc();
             })?;
-            let phase = Phase::default();
+            place.phase.set(Doing::Idle);
+            let phase = place.phase.clone();
             let ends = Instant::now() + limits::CONNECTION_AGE;
-            Ok((Patient::new(stream, phase.clone(), head, place), Ending { inner: service, phase, webhook, ends }))
+            Ok((Patient::new(stream, head, place), Ending { inner: service, phase, webhook, ends }))
         })
     }
+}
+
+fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections")
 }
 
 /// Marks the phases of a connection, and ends an old one with an answer instead of by surprise: the API server loses a request that meets a closing
@@ -111,8 +98,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.phase.set(Phase::SERVED);
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.phase.set(Doing::Body);
+        // Whoever reads the body says when all of it has come.
+        request.extensions_mut().insert(self.phase.clone());
         let answered = self.inner.call(request);
         let (phase, webhook, ends) = (self.phase.clone(), Arc::clone(&self.webhook), self.ends);
         Box::pin(async move {
@@ -122,7 +111,7 @@ where
             {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            phase.set(Phase::IDLE);
+            phase.set(Doing::Idle);
             result
         })
     }

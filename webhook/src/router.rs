@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::Webhook;
 use crate::admission::{self, Answer, Decision, Operation, Question, Request};
+use crate::connection::{Doing, Phase};
 use crate::metrics::Outcome;
 use reply::Failure;
 
@@ -100,6 +101,9 @@ async fn judge(webhook: &Webhook, question: Question, request: HttpRequest, seen
     check_type(&head.headers)?;
     let reading = tokio::time::timeout(webhook.bounds.upload, read(webhook, &head.headers, body));
     let (body, _room) = reading.await.unwrap_or(Err(Failure::TimedOut))?;
+    if let Some(phase) = head.extensions.get::<Phase>() {
+        phase.set(Doing::Served);
+    }
     // Put off at once, with a word when to come again, rather than left waiting until the caller gives up. What has not come yet takes no place from what
     // has; of that, there is no more than there are connections.
     let _place = webhook.at_once.try_acquire().map_err(|_| Failure::Busy)?;

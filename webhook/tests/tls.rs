@@ -155,13 +155,23 @@ async fn a_handshake_that_does_not_come_is_dropped_and_its_place_is_free_again()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_connection_too_many_is_turned_away() {
-    let running = Running::start(Bounds { connections: 1, ..Bounds::default() });
+async fn one_connection_too_many_takes_the_place_of_the_one_that_waited_longest() {
+    let running = Running::start(Bounds { connections: 3, ..Bounds::default() });
     running.new_leaf("..1");
-    let (first, ..) = running.connect().await.unwrap().ask().await;
-    assert!(running.connect().await.is_err());
-    let (_, head, _) = first.ask().await;
+    let mut idle = running.connect().await.unwrap();
+    let (used, ..) = running.connect().await.unwrap().ask().await;
+    // No handshake at all: the server knows it once its place counts.
+    let address = running.address;
+    let silent = tokio::task::spawn_blocking(move || tcp(address).unwrap()).await.unwrap();
+    let (new, head, _) = running.connect().await.unwrap().ask().await;
     assert!(head.starts_with("http/1.1 200 ok"));
+    let ended = tokio::task::spawn_blocking(move || idle.stream.read(&mut [0])).await.unwrap();
+    assert!(!matches!(ended, Ok(1..)) && !matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
+    for kept in [used, new] {
+        let (_, head, _) = kept.ask().await;
+        assert!(head.starts_with("http/1.1 200 ok"));
+    }
+    drop(silent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,68 +1,77 @@
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use super::Phase;
+use super::Doing;
+use super::places::Place;
 
-/// A stream that waits long for a request to begin, and not long for its head to end.
+/// A stream that waits long for a request to begin, and not long for its head to end, nor for its answer to be taken.
 ///
-/// hyper has one timer for both, which runs while a connection is idle as well: set to what an API server's idle connection needs, it would leave two
-/// minutes to whoever sends a head byte by byte.
+/// hyper has one timer for the first two, which runs while a connection is idle as well: set to what an API server's idle connection needs, it would leave
+/// two minutes to whoever sends a head byte by byte. For the third it has none.
 pub(crate) struct Patient<S> {
     inner: S,
-    phase: Phase,
     head: Duration,
-    until: Pin<Box<Sleep>>,
+    head_until: Pin<Box<Sleep>>,
+    /// Runs while what is written is not taken.
+    taken_until: Option<Pin<Box<Sleep>>>,
     /// The place among all connections; free again when the stream is dropped.
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(inner: S, phase: Phase, head: Duration, place: OwnedSemaphorePermit) -> Self {
-        Self { inner, phase, head, until: Box::pin(tokio::time::sleep(head)), _place: place }
+    pub(super) fn new(inner: S, head: Duration, place: Place) -> Self {
+        Self { inner, head, head_until: Box::pin(tokio::time::sleep(head)), taken_until: None, place }
+    }
+
+    /// An end for what waits for the client to take what is written.
+    fn or_too_slow<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.taken_until = None;
+            return written;
+        }
+        let head = self.head;
+        let until = self.taken_until.get_or_insert_with(|| Box::pin(tokio::time::sleep(head)));
+        until.as_mut().poll(context).map(|()| Err(too_slow("the answer was not taken")))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.inner).poll_read(context, buffer) {
-            Poll::Ready(result) => {
-                result?;
-                if buffer.filled().len() > before && self.phase.get() == Phase::IDLE {
-                    let until = Instant::now() + self.head;
-                    self.until.as_mut().reset(until);
-                    self.phase.set(Phase::HEAD);
-                } else if self.phase.get() == Phase::HEAD && self.until.is_elapsed() {
-                    return Poll::Ready(Err(too_slow()));
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending if self.phase.get() == Phase::HEAD => {
-                ready!(self.until.as_mut().poll(context));
-                Poll::Ready(Err(too_slow()))
-            }
-            Poll::Pending => Poll::Pending,
+        let doing = self.place.phase.get();
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer)?;
+        if read.is_ready() && buffer.filled().len() > before && doing == Doing::Idle {
+            let until = Instant::now() + self.head;
+            self.head_until.as_mut().reset(until);
+            self.place.phase.set(Doing::Head);
+        } else if doing == Doing::Head && self.head_until.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(too_slow("the head of the request did not come")));
         }
+        if read.is_pending() && doing != Doing::Served && self.place.poll_given_up(context).is_ready() {
+            return Poll::Ready(Err(super::full()));
+        }
+        read.map(Ok)
     }
 }
 
-fn too_slow() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the head of the request took too long")
+fn too_slow(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{what} in time"))
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, buffer)
+        let written = Pin::new(&mut self.inner).poll_write(context, buffer);
+        self.or_too_slow(context, written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, buffers)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, buffers);
+        self.or_too_slow(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -70,11 +79,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        self.or_too_slow(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        let shut = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.or_too_slow(context, shut)
     }
 }
 
@@ -83,22 +94,24 @@ mod tests {
     use std::sync::Arc;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::connection::places::{Phase, Places};
 
     const HEAD: Duration = Duration::from_secs(10);
 
-    async fn stream() -> (DuplexStream, Patient<DuplexStream>, Phase) {
+    fn stream() -> (DuplexStream, Patient<DuplexStream>, Phase, Arc<Places>) {
         let (client, server) = duplex(1024);
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-        let phase = Phase::default();
-        (client, Patient::new(server, phase.clone(), HEAD, place), phase)
+        let places = Places::new(1);
+        let place = places.take().unwrap();
+        place.phase.set(Doing::Idle);
+        let phase = place.phase.clone();
+        (client, Patient::new(server, HEAD, place), phase, places)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_comes_byte_by_byte_is_cut_off() {
-        let (mut client, mut server, _) = stream().await;
+        let (mut client, mut server, ..) = stream();
         let sender = tokio::spawn(async move {
             loop {
                 if client.write_all(b"x").await.is_err() {
@@ -121,13 +134,46 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_and_one_that_is_served_are_waited_for() {
-        let (mut client, mut server, phase) = stream().await;
+        let (mut client, mut server, phase, _) = stream();
         let mut byte = [0];
-        for now in [Phase::IDLE, Phase::SERVED] {
+        for now in [Doing::Idle, Doing::Body, Doing::Served] {
             phase.set(now);
-            assert!(tokio::time::timeout(HEAD * 12, server.read_exact(&mut byte)).await.is_err(), "cut off in phase {now}");
+            assert!(tokio::time::timeout(HEAD * 12, server.read_exact(&mut byte)).await.is_err(), "cut off while {now:?}");
         }
         client.write_all(b"x").await.unwrap();
         server.read_exact(&mut byte).await.unwrap();
+    }
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_is_given_up_and_one_that_is_taken_slowly_is_not() {
+        let (mut client, mut server, ..) = stream();
+        let reader = tokio::spawn(async move {
+            let mut byte = [0];
+            for _ in 0..50 {
+                tokio::time::sleep(HEAD / 2).await;
+                client.read_exact(&mut byte).await.unwrap();
+            }
+            client
+        });
+        let started = Instant::now();
+        server.write_all(&[0; 1024 + 50]).await.unwrap();
+        assert!(started.elapsed() > HEAD * 20);
+        let _client = reader.await.unwrap();
+        let started = Instant::now();
+        assert_eq!(server.write_all(b"x").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed().as_secs(), HEAD.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_to_another_ends_whoever_waits_and_not_who_is_served() {
+        let (_client, mut server, phase, places) = stream();
+        let mut byte = [0];
+        phase.set(Doing::Served);
+        assert!(places.take().is_none());
+        phase.set(Doing::Body);
+        let _other = places.take().unwrap();
+        phase.set(Doing::Served);
+        assert!(tokio::time::timeout(HEAD * 12, server.read_exact(&mut byte)).await.is_err(), "its answer comes first");
+        phase.set(Doing::Idle);
+        assert_eq!(server.read_exact(&mut byte).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }
