@@ -113,7 +113,8 @@ pub const REQUEST_HEAD_SIZE: usize = 64 * 1024;
 pub const IDLE_CONNECTION: Duration = Duration::from_mins(2);
 /// After this age a connection is ended with its next answer, so that API servers find new replicas.
 pub const CONNECTION_AGE: Duration = Duration::from_mins(10);
-/// Connections to the webhook at one moment: each API server keeps 25, and each takes some 30 KiB.
+/// Connections to the webhook at one moment: each API server keeps 25, and each takes some 30 KiB. One more takes the place of the one that has been waited
+/// for longest.
 pub const CONNECTIONS: usize = 400;
 /// Connections to the port for probes and metrics at one moment.
 pub const ADMIN_CONNECTIONS: usize = 32;

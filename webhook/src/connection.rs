@@ -51,12 +51,16 @@ where
     fn accept(&self, stream: I, service: S) -> Self::Future {
         // The place is taken before the handshake, which is what costs.
         let taken = self.places.take().map(|place| (place, self.inner.accept(stream, service)));
+        if taken.as_ref().is_some_and(|(place, _)| place.is_taken_over) {
+            self.webhook.metrics.connections_failed.inc();
+        }
         let (webhook, head) = (Arc::clone(&self.webhook), self.head);
         Box::pin(async move {
             let result = match taken {
                 Some((mut place, accepted)) => tokio::select! {
                     accepted = accepted => accepted.map(|accepted| (place, accepted)),
-                    () = poll_fn(|context| place.poll_given_up(context)) => Err(full()),
+                    // Counted where its place was taken over.
+                    () = poll_fn(|context| place.poll_given_up(context)) => return Err(full()),
                 },
                 None => Err(full()),
             };

@@ -157,7 +157,7 @@ pub struct Metrics {
     duration: Family<QuestionLabels, Histogram>,
     /// Requests that ended in a panic of ours.
     pub panics: Counter,
-    /// Connections that were turned away because there were too many, or that did not finish their handshake.
+    /// Connections that were turned away, or gave way to others, because there were too many, or that did not finish their handshake.
     pub connections_failed: Counter,
     certificate_expiry: Gauge<f64, AtomicU64>,
     /// Looks at the certificate files that found nothing to serve.
@@ -188,7 +188,11 @@ impl Metrics {
         ours.register("requests", "Admission requests by path, operation and outcome", requests.clone());
         ours.register_with_unit("request_duration", "Time from the head of a request to its answer", Unit::Seconds, duration.clone());
         ours.register("panics", "Requests that ended in a panic", panics.clone());
-        ours.register("connections_failed", "Connections turned away, or lost before their first request", connections_failed.clone());
+        ours.register(
+            "connections_failed",
+            "Connections turned away or given up for others because there were too many, or whose handshake failed",
+            connections_failed.clone(),
+        );
         ours.register_with_unit(
             "certificate_expiry_timestamp",
             "When the certificate that is served ends, as Unix time; 0 while none is served",

@@ -165,6 +165,7 @@ async fn one_connection_too_many_takes_the_place_of_the_one_that_waited_longest(
     let silent = tokio::task::spawn_blocking(move || tcp(address).unwrap()).await.unwrap();
     let (new, head, _) = running.connect().await.unwrap().ask().await;
     assert!(head.starts_with("http/1.1 200 ok"));
+    assert!(running.admin_says("/metrics").await.contains("isbsvc_webhook_connections_failed_total 1\n"));
     let ended = tokio::task::spawn_blocking(move || idle.stream.read(&mut [0])).await.unwrap();
     assert!(!matches!(ended, Ok(1..)) && !matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
     for kept in [used, new] {

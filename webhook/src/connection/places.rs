@@ -70,6 +70,8 @@ pub(crate) struct Place {
     places: Arc<Places>,
     number: u64,
     pub(crate) phase: Phase,
+    /// Whether another connection had to give it up.
+    pub(crate) is_taken_over: bool,
     /// Is told where the place is given to another one.
     given_up: oneshot::Receiver<()>,
     is_given_up: bool,
@@ -95,7 +97,8 @@ impl Places {
     /// A place; none where every one is taken by a request that is served.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
-        if taken.places.len() >= self.most {
+        let is_full = taken.places.len() >= self.most;
+        if is_full {
             let waits = |(number, (phase, _)): (&u64, &(Phase, _))| Some((phase.waits_since()?, *number));
             let (_, longest) = taken.places.iter().filter_map(waits).min()?;
             if let Some((_, end)) = taken.places.remove(&longest) {
@@ -109,7 +112,7 @@ impl Places {
         let phase = Phase::new();
         taken.places.insert(number, (phase.clone(), end));
         drop(taken);
-        Some(Place { places: Arc::clone(self), number, phase, given_up, is_given_up: false })
+        Some(Place { places: Arc::clone(self), number, phase, is_taken_over: is_full, given_up, is_given_up: false })
     }
 }
 

@@ -93,10 +93,15 @@ impl Running {
     }
 
     pub async fn ready(&self) -> String {
+        self.admin_says("/readyz").await
+    }
+
+    /// The whole answer of the port for probes and metrics.
+    pub async fn admin_says(&self, path: &'static str) -> String {
         let address = self.admin;
         tokio::task::spawn_blocking(move || {
             let mut stream = tcp(address).unwrap();
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();
             text
