@@ -107,6 +107,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             config,
             instance,
             reach,
+            external_redis: arguments.external_redis_allow.clone().into(),
             events: Arc::clone(&events),
             metrics: Arc::clone(&metrics),
             memory: Mutex::new(HashMap::new()),

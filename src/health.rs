@@ -2,6 +2,7 @@
 //! (laws *one-verdict* and *honest-health*).
 
 mod certificates;
+mod external;
 mod jetstream;
 mod pods;
 pub mod reasons;
@@ -72,9 +73,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether a quorum of the pods is ready.
+    /// Whether a quorum of the pods is ready; of a service that has none of ours it is.
     pub fn quorum_ready(&self) -> bool {
-        self.pods_ready > self.servers_wanted / 2
+        self.servers_wanted == 0 || self.pods_ready > self.servers_wanted / 2
     }
 }
 
@@ -83,8 +84,7 @@ impl Verdict {
 pub fn verdict(service: &InterStepBufferService, observed: &Observed, now: Timestamp) -> Verdict {
     match (&service.spec.jetstream, service.spec.types().as_slice()) {
         (Some(spec), _) => jetstream::verdict(service, spec, observed, now),
-        // Nothing of it is ours, so there is nothing to be judged but what its controller says.
-        (None, [ServiceType::RedisExternal]) => without_servers(Vec::new()),
+        (None, [ServiceType::RedisExternal]) => external::verdict(observed),
         (None, _) => without_servers(vec![Reason::new(&reasons::NOT_LOOKED_AT, "only the servers of JetStream services are asked")]),
     }
 }

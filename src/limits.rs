@@ -141,6 +141,12 @@ pub const STORE_STALE: Duration = Duration::from_mins(1);
 pub const API_SILENCE: Duration = Duration::from_mins(1);
 /// One watch of the webhook's, seconds.
 pub const STORE_WATCH: u32 = 50;
+/// Between two questions to an external Redis: it is somebody else's, and no condition waits for it.
+pub const ENDPOINT_LOOK: Duration = Duration::from_mins(1);
+/// For one request to an external Redis, the connection included.
+pub const ENDPOINT_REQUEST: Duration = Duration::from_secs(3);
+/// Addresses of an external Redis that are asked; the first that answers is enough.
+pub const ENDPOINT_ADDRESSES: usize = 3;
 /// Objects in one answer of the API server when the webhook reads all of a kind. A Pipeline can have 1.5 MiB (etcd's `--max-request-bytes`), and a few words of
 /// each are kept: one answer of nothing but the largest fits into the webhook's memory (`manifests/webhook/deployment.yaml`) beside what it holds.
 pub const STORE_PAGE: u32 = 20;

@@ -1,5 +1,6 @@
 //! What was found, as plain data. Nothing here judges; that is the business of [`crate::health`], [`crate::rules`] and [`crate::plan`].
 
+mod endpoint;
 mod server;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{InterStepBufferServiceSpec, names};
 
+pub use endpoint::Endpoint;
 pub use server::{Consumer, Healthz, JetStream, Meta, Peer, Server, Stream};
 
 /// A fact, or why it is not known. What is not known is never taken for absent.
@@ -71,6 +73,8 @@ pub struct Observed {
     pub pipelines: Fact<Vec<PipelineUse>>,
     /// What each server says of itself, by pod name. A pod that was not asked has no entry.
     pub servers: BTreeMap<String, Fact<Server>>,
+    /// What an external Redis answered.
+    pub endpoint: Fact<Endpoint>,
 }
 
 impl Observed {
@@ -88,6 +92,7 @@ impl Observed {
             claims: Fact::Known(Vec::new()),
             pipelines: Fact::Known(Vec::new()),
             servers: BTreeMap::new(),
+            endpoint: Fact::default(),
         }
     }
 

@@ -28,7 +28,7 @@ pub use compare::differences;
 pub use material::{CertificatePair, Material, Need, needs};
 pub use owners::forget_own_fields;
 pub use reconcile::{paused, plan, verdict};
-pub use redis::vanished;
+pub use redis::{external_of as external, vanished};
 pub use status::{Failure, failed};
 pub use undecodable::{Undecodable, readable, refused};
 

@@ -5,6 +5,8 @@
 //! (<https://docs.nats.io/running-a-nats-service/nats_admin/monitoring>).
 
 mod answers;
+#[cfg(feature = "controller")]
+pub mod endpoint;
 mod exchange;
 mod reach;
 

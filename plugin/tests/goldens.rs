@@ -103,6 +103,12 @@ fn an_external_redis() {
     let status = case.status();
     assert!(status.is_healthy(), "{:?}", status.verdict);
     insta::assert_snapshot!("status_external_redis", plain(&status));
+    let mut case = external_redis();
+    case.object["status"]["message"] = json!("Warning: sentinel:26379: refuses the connection");
+    let status = case.status();
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id), (Level::Warning, "ControllerSays"));
+    assert_eq!(status.verdict.reasons[0].message, "sentinel:26379: refuses the connection");
+    let status = external_redis().status();
     insta::assert_snapshot!("status_external_redis_json", render::json(&status).unwrap());
 }
 

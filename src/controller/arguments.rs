@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use super::reconcile::external::Allowed;
+
 /// Turns `InterStepBufferService` resources into running, healthy services, and keeps them so.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "isbsvc-controller", version)]
@@ -49,6 +51,10 @@ pub struct Arguments {
     /// Way to the servers' monitoring port; without it, pod-ip in a pod and port-forward elsewhere
     #[arg(long, value_enum, value_name = "WAY")]
     pub servers_via: Option<Way>,
+    /// Addresses of external Redis that the controller may ask how they are, besides Services of their own namespace: HOST[:PORT] or *.DOMAIN[:PORT], several
+    /// with commas between
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub external_redis_allow: Vec<Allowed>,
     /// Form of the log lines on standard error
     #[arg(long, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -1,3 +1,4 @@
+pub(super) mod external;
 #[cfg(test)]
 pub(super) mod simulated;
 mod standing;
@@ -47,6 +48,8 @@ pub struct Reconciler {
     pub instance: String,
     /// The way to the servers.
     pub reach: Reach,
+    /// Further addresses of external Redis that may be asked.
+    pub external_redis: Arc<[external::Allowed]>,
     /// Tells people.
     pub events: Arc<Events>,
     /// Counts.
@@ -68,6 +71,8 @@ pub struct Memory {
     ask_at: Option<Instant>,
     /// When they were asked of every stream and consumer as well.
     streams_asked_at: Option<Instant>,
+    /// What an external Redis answered last.
+    endpoint: Option<external::Asked>,
     /// Whether all was well the last time.
     well: bool,
     /// When objects that the watches do not show were looked for by name.
@@ -192,6 +197,7 @@ impl Reconciler {
         };
         let pods = observed.pods.known().map_or(&[][..], Vec::as_slice);
         observed.servers = self.servers(key, pods).await;
+        observed.endpoint = Box::pin(self.endpoint(key, service)).await;
         let config = Arc::clone(&self.config.borrow());
         let input = Input { service, config: &config, now: Timestamp::now() };
         self.search(key, &input, refusal.as_deref(), &mut observed).await?;

@@ -31,6 +31,7 @@ pub const OF_STREAMS: &[&Kind] = &[&STREAM_WITHOUT_LEADER, &STREAM_REPLICAS_MISS
 reasons! {
     NOT_USABLE = "NotUsable", Critical, "the controller's conditions keep pipelines from using the service; its message says why";
     NOT_CARRIED_OUT = "NotCarriedOut", Warning, "the last change of the spec is not carried out, yet or because it was refused";
+    CONTROLLER_SAYS = "ControllerSays", Warning, "what the controller says of an external Redis, which it asks and the plugin does not";
     NOT_LOOKED_AT = "NotLookedAt", Unknown, "the service is of a type whose servers this release does not ask";
     NOT_MADE = "NotMade", Critical, "there is no StatefulSet: no controller has made the servers, or somebody deleted it";
     PODS_UNKNOWN = "PodsUnknown", Unknown, "the pods could not be listed; a permission or the network is missing";
@@ -83,6 +84,14 @@ reasons! {
     STORE_FULL = "StoreFull", Warning, "a server uses more than 75 % of its file store; critical beyond 90 %";
     VOLUME_FULL = "VolumeFull", Warning, "a server's messages take more than 75 % of its volume; critical beyond 90 %";
     VOLUME_LOST = "VolumeLost", Critical, "the volume of a claim is gone, and what was on it";
+
+    REDIS_NO_SECRET = "RedisNoSecret", Warning, "the Secret of an external Redis, or its key, is not there";
+    REDIS_WRONG_PASSWORD = "RedisWrongPassword", Warning, "an external Redis refuses user and password, or the lack of them";
+    REDIS_UNREACHABLE = "RedisUnreachable", Warning, "no address of an external Redis answers the controller";
+    REDIS_NO_CLUSTER = "RedisNoCluster", Warning, "an external Redis is given as a cluster and is none";
+    REDIS_IS_CLUSTER = "RedisIsCluster", Warning, "an external Redis is a cluster and is not given as one";
+    REDIS_CLUSTER_DOWN = "RedisClusterDown", Warning, "an external Redis Cluster says that it serves no requests";
+    REDIS_NO_MASTER = "RedisNoMaster", Warning, "the Sentinels of an external Redis know no master of the given name";
 }
 
 /// The nine waiting reasons of Numaflow's contract: a container with one of them will not come up by itself.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{decode, names};
-use crate::observed::{Consumer, Fact, Healthz, JetStream, Meta, Peer, Server, Stream};
+use crate::observed::{Consumer, Endpoint, Fact, Healthz, JetStream, Meta, Peer, Server, Stream};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 /// Ends on 2027-12-29T00:29:13Z.
@@ -29,7 +29,15 @@ struct Case {
     now: Timestamp,
 }
 
+const ADDRESS: &str = "redis:6379";
+
 impl Case {
+    /// An external Redis that answered so.
+    fn external(&mut self, endpoint: Endpoint) {
+        self.spec = json!({ "redis": { "external": { "url": ADDRESS } } });
+        self.observed = Observed { endpoint: Fact::Known(endpoint), ..Observed::nothing() };
+    }
+
     fn well() -> Self {
         let set = json!({
             "metadata": { "name": "isbsvc-default-js" },
@@ -299,6 +307,27 @@ const ROWS: &[Row] = &[
         let Fact::Known(claims) = &mut case.observed.claims else { return };
         claims[1].status.as_mut().unwrap().phase = Some("Lost".to_owned());
     }),
+    (&is::REDIS_NO_SECRET, Warning, "Secret redis with key password is not there", |case| {
+        case.external(Endpoint::NoSecret { secret: "redis".to_owned(), key: "password".to_owned() });
+    }),
+    (&is::REDIS_WRONG_PASSWORD, Warning, "redis:6379 refuses user and password", |case| {
+        case.external(Endpoint::WrongPassword { address: ADDRESS.to_owned() });
+    }),
+    (&is::REDIS_UNREACHABLE, Warning, "redis:6379: refuses the connection", |case| {
+        case.external(Endpoint::Unreachable { address: ADDRESS.to_owned(), why: "refuses the connection" });
+    }),
+    (&is::REDIS_NO_CLUSTER, Warning, "redis:6379 is no node of one; give one address", |case| {
+        case.external(Endpoint::NoCluster { address: ADDRESS.to_owned() });
+    }),
+    (&is::REDIS_IS_CLUSTER, Warning, "redis:6379 is a node of a cluster, which one address does not say; give it twice", |case| {
+        case.external(Endpoint::IsCluster { address: ADDRESS.to_owned() });
+    }),
+    (&is::REDIS_CLUSTER_DOWN, Warning, "the cluster of redis:6379 serves nothing", |case| {
+        case.external(Endpoint::ClusterDown { address: ADDRESS.to_owned() });
+    }),
+    (&is::REDIS_NO_MASTER, Warning, "the Sentinels know no master mymaster", |case| {
+        case.external(Endpoint::NoMaster { name: "mymaster".to_owned() });
+    }),
 ];
 
 #[test]
@@ -320,7 +349,7 @@ fn each_state_is_seen_and_named() {
 }
 
 /// What only the plugin says, beside what the servers say.
-const OF_THE_CONTROLLER: [&Kind; 2] = [&is::NOT_USABLE, &is::NOT_CARRIED_OUT];
+const OF_THE_CONTROLLER: [&Kind; 3] = [&is::NOT_USABLE, &is::NOT_CARRIED_OUT, &is::CONTROLLER_SAYS];
 
 #[test]
 fn every_reason_has_a_name_of_its_own_a_sentence_and_a_row() {
@@ -332,6 +361,15 @@ fn every_reason_has_a_name_of_its_own_a_sentence_and_a_row() {
         let tried = ROWS.iter().any(|(tried, ..)| tried == kind) || OF_THE_CONTROLLER.contains(kind);
         assert!(tried, "{} is never given", kind.id);
     }
+}
+
+#[test]
+fn an_external_redis_that_answers_or_is_not_asked_is_well() {
+    let mut case = Case::well();
+    case.external(Endpoint::Answers);
+    assert_eq!((case.verdict().level, case.verdict().quorum_ready()), (Level::Healthy, true));
+    case.observed.endpoint = Fact::Unknown("not asked".to_owned());
+    assert_eq!(case.verdict().level, Level::Healthy);
 }
 
 #[test]

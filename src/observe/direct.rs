@@ -70,6 +70,8 @@ pub async fn read(client: &Client, service: &InterStepBufferService, options: &O
             Fact::Unknown(why) => Fact::Unknown(why),
         },
         servers,
+        // Where the controller stands, and not where a person does, it is asked.
+        endpoint: Fact::default(),
     }
 }
 

@@ -63,6 +63,7 @@ impl Stores {
             claims: labelled(&self.claims, namespace, service),
             pipelines: self.pipelines(namespace, service),
             servers: BTreeMap::new(),
+            endpoint: Fact::default(),
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) fn judged(input: &Input<'_>, observed: &Observed, material: &Material
     match effective.spec.types().first() {
         Some(ServiceType::JetStream) => {}
         Some(ServiceType::RedisNative) => return redis::native(input),
-        Some(ServiceType::RedisExternal) => return redis::external(input, effective, &refusals, &tolerated),
+        Some(ServiceType::RedisExternal) => return redis::external(input, observed, effective, &refusals, &tolerated),
         None => return no_valid_spec(input, observed, &["spec: names no type of service".to_owned()]),
     }
     let mut plan = carry_out(input, observed, material, &Course { effective, before: before.as_ref(), refusals: &refusals, tolerated });

@@ -11,6 +11,7 @@ use crate::api::{
     RedisConfig, ServiceType,
 };
 
+pub use external::external_of;
 pub(super) use external::{before, plan as external};
 
 /// Where `kubectl apply` keeps what it was given.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use isbsvc::api::{self, InterStepBufferService, names};
 use isbsvc::controller_config::ControllerConfig;
-use isbsvc::observed::{Fact, Healthz, JetStream, Meta, Observed, PipelineUse, Server};
+use isbsvc::observed::{Endpoint, Fact, Healthz, JetStream, Meta, Observed, PipelineUse, Server};
 use isbsvc::plan::{Action, CertificatePair, ChildKind, Input, Material, Plan, needs, plan, readable, refused};
 use serde_json::{Value, json};
 
@@ -20,6 +20,8 @@ pub struct Simulator {
     pub servers: BTreeMap<String, Fact<Server>>,
     /// Pipelines that use it.
     pub pipelines: Vec<PipelineUse>,
+    /// What its external Redis answers.
+    pub endpoint: Fact<Endpoint>,
     /// The controller configuration.
     pub config: ControllerConfig,
     /// The wall clock.
@@ -45,6 +47,7 @@ impl Simulator {
             pods: BTreeMap::new(),
             servers: BTreeMap::new(),
             pipelines: Vec::new(),
+            endpoint: Fact::default(),
             config: ControllerConfig::built_in(),
             now: jiff::Timestamp::UNIX_EPOCH,
             applied: BTreeMap::new(),
@@ -141,6 +144,7 @@ impl Simulator {
             claims: Fact::Known(self.of_kind(ChildKind::PersistentVolumeClaim)),
             pipelines: Fact::Known(self.pipelines.clone()),
             servers: self.servers.clone(),
+            endpoint: self.endpoint.clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! An external Redis: nothing is made for it, its status tells pipelines how to connect, and its address stays.
 
 use isbsvc::api::{InterStepBufferServiceStatus, names};
-use isbsvc::observed::PipelineUse;
+use isbsvc::observed::{Endpoint, Fact, PipelineUse};
 use isbsvc_tests::simulator::Simulator;
 use serde_json::{Value, json};
 
@@ -122,6 +122,20 @@ fn what_cannot_be_used_is_said_and_nothing_is_told_to_pipelines() {
     let status = status(&simulator);
     assert!(!status.is_healthy() && status.config.is_none());
     assert!(status.message.is_some_and(|message| message.starts_with("InvalidSpec: ") && message.contains("redis-auth")));
+}
+
+/// Numaflow calls a service healthy by its conditions, and every pipeline waits for that.
+#[test]
+fn a_redis_that_does_not_answer_is_told_and_blocks_nobody() {
+    let mut simulator = settled(&external(&json!({})));
+    simulator.endpoint = Fact::Known(Endpoint::Unreachable { address: URL.to_owned(), why: "refuses the connection" });
+    simulator.settle();
+    assert!(status(&simulator).is_healthy());
+    assert_eq!(status(&simulator).message.as_deref(), Some("Warning: redis:6379: refuses the connection"));
+    assert_eq!(simulator.step().actions, [], "it is told once");
+    simulator.endpoint = Fact::Known(Endpoint::Answers);
+    simulator.settle();
+    assert_eq!(status(&simulator).message, None);
 }
 
 #[test]

@@ -117,6 +117,11 @@ fn judge(summary: &Summary, verdict: &Verdict) -> Judgement {
         let said = summary.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
         all.push(health::Reason::new(&reasons::NOT_CARRIED_OUT, &format!("the last change of the spec is not carried out{said}")));
     }
+    // Only the controller can ask what is not reached from here.
+    let said = summary.message.as_deref().and_then(|message| message.split_once("Warning: ")).filter(|_| summary.external.is_some());
+    if let Some((_, said)) = said {
+        all.push(health::Reason::new(&reasons::CONTROLLER_SAYS, said));
+    }
     // Within a level, the servers' own words come first.
     all.sort_by_key(|reason| std::cmp::Reverse(reason.level));
     Judgement {

@@ -83,6 +83,7 @@ impl Namespace {
             config: watch::channel(Arc::new(ControllerConfig::built_in())).1,
             instance: String::new(),
             reach: Reach::PodIp,
+            external_redis: Arc::new([]),
             metrics,
             memory: Mutex::new(HashMap::new()),
         };

@@ -8,6 +8,10 @@ use crate::api::{
     InterStepBufferServiceSpec, InterStepBufferServiceStatus, Phase, RedisBufferService, RedisConfig, ServiceType, names,
 };
 
+use crate::health::{self, Level, Verdict};
+use crate::limits;
+use crate::observed::Observed;
+
 /// The service by the spec that was accepted last, where that was of an external Redis; whichever controller accepted it.
 pub(in crate::plan) fn before(service: &InterStepBufferService) -> Option<InterStepBufferService> {
     let config = service.status.as_ref()?.config.as_ref()?.redis.clone()?;
@@ -20,8 +24,21 @@ pub(in crate::plan) fn before(service: &InterStepBufferService) -> Option<InterS
     Some(InterStepBufferService { spec: InterStepBufferServiceSpec { jetstream: None, redis: Some(redis) }, ..service.clone() })
 }
 
+/// The external Redis that a service uses: the accepted one, else the one that its spec names.
+pub fn external_of(service: &InterStepBufferService) -> Option<ExternalRedis> {
+    let of = |service: &InterStepBufferService| service.spec.redis.as_ref()?.external.clone();
+    let alone = service.spec.types().as_slice() == [ServiceType::RedisExternal];
+    before(service).as_ref().and_then(of).or_else(|| of(service).filter(|_| alone))
+}
+
 /// What is to be done for a service that runs by this spec: the finalizer, so that it goes no sooner than its Pipelines, and the status.
-pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferService, refusals: &[String], tolerated: &[String]) -> Plan {
+pub(in crate::plan) fn plan(
+    input: &Input<'_>,
+    observed: &Observed,
+    effective: &InterStepBufferService,
+    refusals: &[String],
+    tolerated: &[String],
+) -> Plan {
     let service = input.service;
     let mut plan = Plan::default();
     if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
@@ -29,6 +46,7 @@ pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferServic
         plan.actions.push(Action::SetFinalizers { finalizers, precondition: deletion::seen(&service.metadata) });
     }
     let before = service.status.clone().unwrap_or_default();
+    let verdict = health::verdict(effective, observed, input.now);
     // No condition waits for what somebody else runs: each that is not True blocks every Pipeline (defect 45).
     let stands = vec![
         status::Stand::successful(CONDITION_CONFIGURED),
@@ -38,7 +56,7 @@ pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferServic
     let after = InterStepBufferServiceStatus {
         conditions: status::merged(&before.conditions, stands, input.now),
         phase: Some(Phase::Running),
-        message: message(refusals, tolerated),
+        message: message(refusals, tolerated, &verdict),
         config: Some(BufferServiceConfig {
             jetstream: None,
             redis: effective.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(config),
@@ -48,11 +66,15 @@ pub(in crate::plan) fn plan(input: &Input<'_>, effective: &InterStepBufferServic
     };
     plan.events.extend(status::refusal(&before, refusals));
     status::settle(&mut plan, service, after);
+    plan.verdict = Some(verdict);
+    plan.next_look = Some(limits::ENDPOINT_LOOK);
     plan
 }
 
-fn message(refusals: &[String], tolerated: &[String]) -> Option<String> {
-    let parts: Vec<_> = status::refused(refusals).into_iter().chain(status::warnings(status::tolerated(tolerated))).collect();
+fn message(refusals: &[String], tolerated: &[String], verdict: &Verdict) -> Option<String> {
+    let mut warnings = status::tolerated(tolerated);
+    warnings.push(status::words(verdict, Level::Warning));
+    let parts: Vec<_> = status::refused(refusals).into_iter().chain(status::warnings(warnings)).collect();
     (!parts.is_empty()).then(|| status::bounded(&parts.join("; ")))
 }
 
