@@ -8,5 +8,6 @@ pub mod cluster;
 pub mod corpus;
 pub mod fixtures;
 pub mod numaflow;
+pub mod redis_nodes;
 pub mod refused;
 pub mod simulator;

@@ -3,6 +3,7 @@
 mod fuzz;
 mod local_cluster;
 mod promtool;
+mod redis;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -115,6 +116,15 @@ pub fn run(options: &Options) -> Result<()> {
         Err(error) => {
             tally.skipped += 1;
             println!("skipped: 1 test of the alert rules, for want of promtool ({error:#}); `apt-get install prometheus` brings it");
+        }
+    }
+    match redis::find() {
+        Ok(folders) => tally.step("nodes of Redis", || redis::check(&folders, TESTS)),
+        Err(error) => {
+            tally.skipped += 1;
+            println!(
+                "skipped: the nodes of Redis, for want of servers or tools ({error:#}); `apt-get install redis-tools busybox-static shellcheck python3-pip` brings them"
+            );
         }
     }
     if options.no_cluster || !cluster_possible() {
