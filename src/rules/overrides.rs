@@ -170,6 +170,8 @@ mod tests {
             let (_, new, findings) = shrink(text);
             let named = named(&new).expect(text);
             assert_eq!(asked_for(&findings, &named).iter().map(ToString::to_string).collect::<Vec<_>>(), asked, "{text}");
+            let covers = named.iter().any(|one| findings.iter().any(|finding| one.covers(finding)));
+            assert_eq!(covers, !asked.is_empty(), "{text}");
         }
     }
 
@@ -222,13 +224,14 @@ mod tests {
             entry("version-downgrade", "2.10.29", 2, "u"),
             entry("version-downgrade", "2.10.30", 4, "u"),
             entry("replicas-shrink", "3", 4, "u"),
+            entry("replicas-shrink", "5", 4, "u"),
             entry("version-downgrade", "2.11.0", 4, "of a copy"),
             entry("version-downgrade", "2.11.1", 5, "u"),
         ]);
         old.annotations_mut().insert(names::OVERRIDDEN_ANNOTATION.to_owned(), before.to_string());
         let records = |observed| serde_json::from_str::<Value>(&record(&accepted, &old, observed)).expect("a list");
         let now = entry("replicas-shrink", "3", 5, "u");
-        assert_eq!(records(2), json!([entry("version-downgrade", "2.10.30", 4, "u"), now]));
+        assert_eq!(records(2), json!([entry("version-downgrade", "2.10.30", 4, "u"), entry("replicas-shrink", "5", 4, "u"), now]));
         assert_eq!(records(4), json!([now]), "what is carried out is done with");
         old.annotations_mut().insert(names::OVERRIDDEN_ANNOTATION.to_owned(), "unreadable".to_owned());
         assert_eq!(serde_json::from_str::<Value>(&record(&accepted, &old, 2)).expect("a list"), json!([now]));

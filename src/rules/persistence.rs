@@ -1,5 +1,7 @@
 //! Volumes.
 
+use std::cmp::Ordering;
+
 use super::{About, Asked, Example, Level, Rule, Violation, change};
 use crate::api::Persistence;
 use crate::controller_config::quantity_bytes;
@@ -148,15 +150,13 @@ fn unchanged(asked: &Asked<'_>) -> Vec<Violation> {
     }
     let (was, wanted) = (old.volume_size(), new.volume_size());
     // Quantities compare by value: 20Gi = 20480Mi.
-    if was != wanted && quantity_bytes(&was) != quantity_bytes(&wanted) {
-        if quantity_bytes(&wanted) > quantity_bytes(&was) {
-            found.push(Violation::new(
-                "spec.jetstream.persistence.volumeSize",
-                format!("{was} to {wanted}: this release does not grow volumes yet; keep {was}, or {}", change::RECREATE),
-            ));
-        } else {
-            refuse("volumeSize", &was, &wanted);
-        }
+    match quantity_bytes(&wanted).cmp(&quantity_bytes(&was)) {
+        Ordering::Equal => {}
+        Ordering::Less => refuse("volumeSize", &was, &wanted),
+        Ordering::Greater => found.push(Violation::new(
+            "spec.jetstream.persistence.volumeSize",
+            format!("{was} to {wanted}: this release does not grow volumes yet; keep {was}, or {}", change::RECREATE),
+        )),
     }
     found
 }

@@ -156,9 +156,6 @@ impl Policy {
     /// In one line, with the place: what is no YAML or no policy, names no rule, or would lower a rule that guards data or what can run. Those are not
     /// switched off by configuration alone.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            return Ok(Self::default());
-        }
         let file: Option<File> = serde_saphyr::from_str(text).map_err(|error| PolicyError(in_words(&error.to_string())))?;
         let File { profile, rules, namespaces: entries } = file.unwrap_or_default();
         let everywhere = section("", profile, rules)?;
@@ -186,8 +183,8 @@ impl Policy {
 
     /// A number that tells texts of policies apart: the first 32 bits of their SHA-256. So it is the same in every release, and a metric holds it exactly.
     pub fn fingerprint(text: &str) -> u32 {
-        let digest = Sha256::digest(text.as_bytes());
-        digest.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
+        let [first, second, third, fourth, ..] = <[u8; 32]>::from(Sha256::digest(text.as_bytes()));
+        u32::from_be_bytes([first, second, third, fourth])
     }
 
     /// Whether the labels of namespaces matter.
@@ -284,11 +281,14 @@ fn check_label<'a>(at: &str, key: &str, values: impl IntoIterator<Item = &'a Str
         let ends = [text.bytes().next(), text.bytes().next_back()];
         text.len() <= 63 && text.bytes().all(inner) && ends.iter().flatten().all(u8::is_ascii_alphanumeric)
     };
+    // A name in the DNS: Kubernetes takes no other before the slash.
+    let is_domain = |text: &str| {
+        let inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+        let is_label = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(inner);
+        text.len() <= 253 && text.split('.').all(is_label)
+    };
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    if name.is_empty()
-        || !is_word(name)
-        || prefix.is_some_and(|prefix| prefix.is_empty() || prefix.len() > 253 || !prefix.split('.').all(is_word))
-    {
+    if name.is_empty() || !is_word(name) || !prefix.is_none_or(is_domain) {
         return Err(PolicyError(format!("{at}: {} is no key of a label", key.escape_debug())));
     }
     match values.into_iter().find(|value| !is_word(value)) {

@@ -75,8 +75,9 @@ fn exceeds_volume(asked: &Asked<'_>) -> Vec<Violation> {
     let settings = Settings::merged_where_usable(&asked.config.jetstream.settings, jetstream.settings.as_deref());
     let (Some(volume), Some(settings)) = (volume, settings) else { return Vec::new() };
     let store = &settings.max_file_store;
-    let fits = !settings.own_max_file_store || u64::try_from(store.bytes).is_ok_and(|bytes| bytes <= volume) || store.bytes < 0;
-    if fits {
+    // NATS's own choice is -1, and fits.
+    let exceeds = settings.own_max_file_store && u64::try_from(store.bytes).is_ok_and(|bytes| bytes > volume);
+    if !exceeds {
         return Vec::new();
     }
     vec![Violation::new(FIELD, format!("max_file_store {} is more than the volume holds; leave it out", store.text))]
@@ -95,7 +96,7 @@ fn stores(asked: &Asked<'_>) -> Vec<(&'static str, i64, i64)> {
 }
 
 fn grows((_, was, wanted): &(&str, i64, i64)) -> bool {
-    *was >= 0 && wanted > was
+    (0..*wanted).contains(was)
 }
 
 fn shown(bytes: i64) -> String {

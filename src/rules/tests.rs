@@ -1,5 +1,7 @@
 //! The rules as one table: what is asked, and which rules answer at which level. The same rules speak through webhook, controller and plugin.
 
+mod edges;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -180,6 +182,8 @@ fn an_external_redis_has_addresses_and_whole_references() {
         (json!({ "url": "a:1," }), vec!["redis-url"]),
         (json!({ "url": "a:1, a:2" }), vec!["redis-url"]),
         (json!({ "url": "[::1:6379" }), vec!["redis-url"]),
+        (json!({ "url": "[]:1" }), vec!["redis-url"]),
+        (json!({ "url": "[name]:1" }), vec!["redis-url"]),
         (json!({ "url": "a..b:1" }), vec!["redis-url"]),
         (json!({ "url": "a:1" }), vec![]),
         (json!({ "url": "a:1,a:1" }), vec![]),

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod local_cluster;
+mod mutants;
 mod promtool;
 mod redis;
 
@@ -32,7 +33,7 @@ pub struct Options {
     #[arg(long)]
     keep_cluster: bool,
     /// Only the tests on a cluster whose names hold one of these words, those that take long among them; `local-cluster` is the test of the local cluster
-    /// itself, and `fuzz`, alone, is the fuzzer, which needs none
+    /// itself, and `fuzz` and `mutants`, each alone, are the fuzzer and the mutation tests, which need none
     #[arg(value_name = "NAME", conflicts_with_all = ["no_cluster", "full"])]
     only: Vec<String>,
 }
@@ -111,6 +112,9 @@ pub fn run(options: &Options) -> Result<()> {
             println!("skipped: the fuzzer, for want of a C++ compiler ({error:#}); `apt-get install g++` brings it");
         }
     }
+    if options.full {
+        tally.step("code that is changed, which a test must notice", mutants_step);
+    }
     match promtool::find() {
         Ok(program) => tally.step("alert rules by promtool", || promtool::check(&program, TESTS)),
         Err(error) => {
@@ -140,7 +144,7 @@ pub fn run(options: &Options) -> Result<()> {
         tally.step("tests on a real cluster", || on_a_cluster(options, &[]));
     }
     if !options.full {
-        println!("{} tests on a cluster take long; `cargo xtask test --full` runs them as well", cluster_tests()?.1);
+        println!("{} tests on a cluster and the mutation tests take long; `cargo xtask test --full` runs them as well", cluster_tests()?.1);
     }
     println!("in {:.0} s", began.elapsed().as_secs_f64());
     for name in &tally.failed {
@@ -161,6 +165,9 @@ fn only(options: &Options) -> Result<()> {
     if options.only == [fuzz::NAME] {
         fuzz::compiler()?;
         return fuzz_step(false);
+    }
+    if options.only == [mutants::NAME] {
+        return mutants_step();
     }
     let words: Vec<&str> = options.only.iter().map(String::as_str).filter(|word| *word != local_cluster::NAME).collect();
     if words.is_empty() && options.keep_cluster {
@@ -222,6 +229,10 @@ fn compiled(title: &str, verb: &[&str], package: Package<'_>, last: &[&str]) -> 
 fn fuzz_step(full: bool) -> Result<()> {
     let fuzzer = step("build the fuzzer", |step| fuzz::build(&|far| step.say(far)))?;
     fuzz::run(&fuzzer, full)
+}
+
+fn mutants_step() -> Result<()> {
+    mutants::run(&mutants::program()?)
 }
 
 fn cargo_step(arguments: &[&str]) -> Result<()> {

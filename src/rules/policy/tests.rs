@@ -40,6 +40,12 @@ fn what_cannot_be_used_is_one_line_with_its_place() {
         ("namespaces: [{ selector: { matchLabels: } }]\n", "line 1"),
         ("namespaces: [{ selector: { matchLabels: { 'a b': c } } }]\n", "namespaces[0].selector.matchLabels.a b: a b is no key"),
         ("namespaces: [{ selector: { matchLabels: { a: 'b c' } } }]\n", "b c is no value"),
+        ("namespaces: [{ selector: { matchLabels: { example.com/: c } } }]\n", "example.com/ is no key"),
+        ("namespaces: [{ selector: { matchLabels: { /a: c } } }]\n", "/a is no key"),
+        ("namespaces: [{ selector: { matchLabels: { example..com/a: c } } }]\n", "example..com/a is no key"),
+        ("namespaces: [{ selector: { matchLabels: { Example.com/a: c } } }]\n", "Example.com/a is no key"),
+        ("namespaces: [{ selector: { matchLabels: { exam_ple.com/a: c } } }]\n", "exam_ple.com/a is no key"),
+        ("namespaces: [{ selector: { matchLabels: { -example.com/a: c } } }]\n", "-example.com/a is no key"),
         ("namespaces: [{ selector: { matchExpressions: [{ key: a, operator: In, values: [] }] } }]\n", "In needs values"),
         ("namespaces: [{ selector: { matchExpressions: [{ key: a, operator: Exists, values: [b] }] } }]\n", "Exists takes no values"),
         ("rules: { \"no\\nrule\": warn }\n", "rules.no\\nrule: there is no such rule"),
@@ -56,6 +62,25 @@ fn what_cannot_be_used_is_one_line_with_its_place() {
     for empty in ["", "\n", "# nothing\n", "{}", "---\n", "rules:\n  # no-spread: warn\n", "profile:\nrules:\nnamespaces:\n"] {
         assert_eq!(Policy::parse(empty).expect(empty), Policy::default());
     }
+}
+
+#[test]
+fn a_label_is_as_long_as_kubernetes_lets_it_be() {
+    // 253 letters: four labels of a domain, with their dots.
+    let prefix = |last: usize| format!("{0}.{0}.{0}.{1}", "a".repeat(63), "a".repeat(last));
+    for (key, value, taken) in [
+        (format!("{}/a", prefix(61)), String::new(), true),
+        (format!("{}/a", prefix(62)), String::new(), false),
+        ("a".repeat(63), "a".repeat(63), true),
+        ("a".repeat(64), String::new(), false),
+        ("a".to_owned(), "a".repeat(64), false),
+        ("a-1.example.com/A_b.c".to_owned(), "A_b.c".to_owned(), true),
+    ] {
+        let policy = Policy::parse(&format!("namespaces: [{{ selector: {{ matchLabels: {{ {key}: {value:?} }} }} }}]\n"));
+        assert_eq!(policy.is_ok(), taken, "{key}: {value}");
+        assert!(!taken || policy.is_ok_and(|policy| policy.selects_namespaces()), "{key}: {value}");
+    }
+    assert!(!Policy::parse("profile: production").unwrap().selects_namespaces());
 }
 
 /// Whatever a policy that nobody can read says, no rule is milder while another one stands in.

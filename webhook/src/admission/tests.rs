@@ -1,4 +1,5 @@
 mod deletion;
+mod many;
 mod overriding;
 
 use std::collections::BTreeMap;
@@ -100,7 +101,9 @@ const SAMPLES: [(&str, &[&str]); 3] = [
 fn the_samples_of_the_manual_are_filled_in_and_admitted_with_a_warning() {
     for (sample, filled) in SAMPLES {
         let object = service(sample);
-        let patch = patch(&create(Question::Mutate, &object));
+        let response = create(Question::Mutate, &object);
+        assert_eq!(response["auditAnnotations"], json!({ "defaulted": filled.join(",") }));
+        let patch = patch(&response);
         assert!(patch.iter().all(|step| step["op"] == "add"));
         assert_eq!(patch.iter().map(|step| step["path"].as_str().unwrap()).collect::<Vec<_>>(), filled);
 
@@ -127,7 +130,7 @@ fn filling_in_twice_is_filling_in_once_and_unknown_fields_survive() {
         let patch: json_patch::Patch = serde_json::from_value(Value::Array(patch(&create(Question::Mutate, &object)))).unwrap();
         json_patch::patch(&mut object, &patch).unwrap();
         let again = create(Question::Mutate, &object);
-        assert_eq!((again.get("patch"), &again["allowed"]), (None, &json!(true)), "{spec}");
+        assert_eq!(again, json!({ "uid": "u-1", "allowed": true }), "{spec}");
         assert_eq!(object["spec"]["jetstream"]["fromTheFuture"], before["spec"]["jetstream"]["fromTheFuture"]);
         assert_eq!(object["metadata"], before["metadata"]);
     }
@@ -357,6 +360,28 @@ fn an_object_that_is_being_deleted_can_always_lose_its_finalizers() {
     assert_eq!(ask(Question::Validate, &request("UPDATE", &new, &old))["allowed"], false, "its servers still run");
 }
 
+/// Both objects say so, and nothing of the spec changes; all else is a change as any other.
+#[test]
+fn only_an_object_that_goes_and_stays_as_it_is_passes_without_a_look() {
+    let object = |goes: bool, more: &str| {
+        let mut object = service(&format!("jetstream: {{ version: 2.12.7{more} }}"));
+        if goes {
+            object["metadata"]["deletionTimestamp"] = json!("2026-08-01T12:00:00Z");
+        }
+        object
+    };
+    for (old, new, passes) in [
+        (object(true, ""), object(true, ""), true),
+        (object(true, ""), object(false, ""), false),
+        (object(false, ""), object(true, ""), false),
+        (object(false, ""), object(false, ""), false),
+        (object(true, ""), object(true, ", tls: false"), false),
+    ] {
+        let response = ask(Question::Mutate, &request("UPDATE", &new, &old));
+        assert_eq!(response.get("patch").is_none(), passes, "{old} -> {new}: {response}");
+    }
+}
+
 #[test]
 fn a_deletion_and_a_status_pass_without_a_patch() {
     let object = service("jetstream: { version: no-such }");
@@ -375,11 +400,16 @@ fn what_should_never_have_been_asked_is_refused_to_the_one_who_asked() {
     let object = service("jetstream: { version: 2.10.29 }");
     let mut pods = request("CREATE", &object, &Value::Null);
     pods["resource"] = json!({ "group": "", "version": "v1", "resource": "pods" });
-    let mut v2 = request("CREATE", &object, &Value::Null);
-    v2["resource"]["version"] = json!("v2");
+    let other = |key: &str, value: &str| {
+        let mut request = request("CREATE", &object, &Value::Null);
+        request["resource"][key] = json!(value);
+        (request, "narrow the rules")
+    };
     let cases = [
         (pods, "narrow the rules"),
-        (v2, "narrow the rules"),
+        other("version", "v2"),
+        other("group", "example.com"),
+        other("resource", "pipelines"),
         (request("CREATE", &Value::Null, &Value::Null), "holds no object"),
         (request("UPDATE", &object, &Value::Null), "holds no old object"),
         (request("MERGE", &object, &object), "operation"),
@@ -397,7 +427,8 @@ fn what_should_never_have_been_asked_is_refused_to_the_one_who_asked() {
 fn what_is_no_review_is_told_without_quoting_it() {
     let deep = format!("{{\"kind\":\"secret\",\"request\":{{\"uid\":\"u\",\"object\":{}", "[".repeat(500));
     let many = format!("[{}]", "0,".repeat(limits::REVIEW_VALUES));
-    let cases: [(&[u8], &str); 11] = [
+    let most = format!("[{}0]", "0,".repeat(limits::REVIEW_VALUES - 1));
+    let cases: [(&[u8], &str); 12] = [
         (b"", "the JSON ends in the middle"),
         (b"secret", "not valid JSON"),
         (b"{\"kind\": \"secret", "the JSON ends in the middle"),
@@ -408,6 +439,7 @@ fn what_is_no_review_is_told_without_quoting_it() {
         (br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#, "no request with a uid"),
         (br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":""}}"#, "no request with a uid"),
         (deep.as_bytes(), "not valid JSON"),
+        (most.as_bytes(), "a field has the wrong type, or is missing"),
         (many.as_bytes(), "more than 150000 values"),
     ];
     for (body, words) in cases {

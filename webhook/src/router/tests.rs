@@ -48,6 +48,18 @@ fn endless(length: usize) -> HttpRequest {
     request
 }
 
+/// What each failure is called in the API, and words of what is said.
+const FAILURES: [(u16, &str, &str); 8] = [
+    (400, "BadRequest", "the body "),
+    (404, "NotFound", "ask /mutate or /validate"),
+    (405, "MethodNotAllowed", "sent with POST"),
+    (413, "RequestEntityTooLarge", "larger than any"),
+    (415, "UnsupportedMediaType", "application/json, and not compressed"),
+    (429, "TooManyRequests", "ask again"),
+    (500, "InternalError", "an error in the webhook itself"),
+    (504, "Timeout", "in the caller's time"),
+];
+
 async fn send(webhook: &Arc<Webhook>, request: HttpRequest) -> (StatusCode, HeaderMap, Value) {
     let reply = router(Arc::clone(webhook)).oneshot(request).await.unwrap();
     let (head, body) = reply.into_parts();
@@ -56,7 +68,8 @@ async fn send(webhook: &Arc<Webhook>, request: HttpRequest) -> (StatusCode, Head
     let body: Value = serde_json::from_slice(&body).unwrap();
     if head.status != StatusCode::OK {
         assert_eq!((&body["kind"], &body["status"], &body["code"]), (&json!("Status"), &json!("Failure"), &json!(head.status.as_u16())));
-        assert!(!body["message"].as_str().unwrap().is_empty() && !body["reason"].as_str().unwrap().is_empty());
+        let (_, reason, words) = FAILURES.into_iter().find(|(code, ..)| *code == head.status.as_u16()).unwrap();
+        assert!(body["reason"] == reason && body["message"].as_str().unwrap().contains(words), "{body}");
     }
     (head.status, head.headers, body)
 }
@@ -115,6 +128,26 @@ async fn a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() {
     assert_eq!(send(&webhook, post_to("/validate", full)).await.0, StatusCode::OK, "a body of exactly the limit");
 }
 
+#[tokio::test]
+async fn a_body_that_breaks_off_is_told_as_that() {
+    let webhook = webhook(Bounds::default());
+    let parts = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
+    let (code, _, body) = send(&webhook, post_to("/validate", Body::from_stream(stream::iter(parts)))).await;
+    assert_eq!((code, &body["message"]), (StatusCode::BAD_REQUEST, &json!("the body ended before all of it had come")));
+    assert_eq!(webhook.bytes.available_permits(), webhook.bounds.bodies);
+}
+
+/// Until what runs beside has come so far. The clock stands still, so that turns are counted.
+async fn until(far: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if far() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never comes so far");
+}
+
 fn put_off((code, headers, _): &(StatusCode, HeaderMap, Value)) -> bool {
     *code == StatusCode::TOO_MANY_REQUESTS && headers[header::RETRY_AFTER] == "1"
 }
@@ -124,9 +157,7 @@ async fn too_many_at_once_are_put_off_with_a_word_when_to_come_again() {
     // One that waits for the API server's word.
     let webhook = beside(Bounds { at_once: 1, ..Bounds::default() }, || Reply::Never);
     let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(post_to("/validate", overriding())));
-    while webhook.at_once.available_permits() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| webhook.at_once.available_permits() == 0).await;
     assert!(put_off(&send(&webhook, post_to("/validate", review().to_string())).await));
     held.abort();
     assert!(held.await.is_err());
@@ -148,9 +179,7 @@ async fn a_large_body_is_put_off_where_large_ones_take_all_the_room_and_a_small_
     let said = send(&webhook, large()).await;
     assert_eq!(said.0, StatusCode::OK, "there is room for it");
     let held = tokio::spawn(router(Arc::clone(&webhook)).oneshot(begun(limits::REVIEW, limits::REVIEW_SMALL + 900)));
-    while webhook.bytes.available_permits() > 100 {
-        tokio::task::yield_now().await;
-    }
+    until(|| webhook.bytes.available_permits() <= 100).await;
     assert!(put_off(&send(&webhook, large()).await));
     assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK);
     held.abort();
@@ -206,6 +235,9 @@ async fn a_panic_is_one_failed_request_and_is_counted() {
     assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let body = reply.into_body().collect().await.unwrap().to_bytes();
     assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let (_, reason, words) = FAILURES[6];
+    assert!(body["reason"] == reason && body["message"].as_str().unwrap().contains(words), "{body}");
     assert_eq!(webhook.metrics.panics.get(), 1);
 }
 
@@ -262,9 +294,7 @@ async fn an_override_is_answered_by_the_word_of_the_api_server_and_counted() {
 async fn a_question_about_permissions_holds_no_core() {
     let webhook = beside(Bounds { judged_at_once: 1, ..Bounds::default() }, || Reply::Never);
     let waiting = tokio::spawn(router(Arc::clone(&webhook)).oneshot(post_to("/validate", overriding())));
-    while webhook.at_once.available_permits() == webhook.bounds.at_once {
-        tokio::task::yield_now().await;
-    }
+    until(|| webhook.at_once.available_permits() < webhook.bounds.at_once).await;
     assert_eq!(send(&webhook, post_to("/validate", review().to_string())).await.0, StatusCode::OK);
     let reply = waiting.await.unwrap().unwrap();
     assert_eq!(reply.status(), StatusCode::OK, "and has an answer of its own in the end");
@@ -276,12 +306,19 @@ async fn requests_are_counted_without_a_name() {
     send(&webhook, post_to("/mutate", review().to_string())).await;
     send(&webhook, post_to("/validate", review().to_string())).await;
     send(&webhook, post_to("/validate", "{")).await;
+    let mut request = review();
+    request["request"]["object"]["spec"]["jetstream"]["version"] = json!("1.2.3");
+    send(&webhook, post_to("/validate", request.to_string())).await;
+    request["request"]["operation"] = json!("UPDATE");
+    send(&webhook, post_to("/validate", request.to_string())).await;
     let text = webhook.metrics.text();
     for line in [
         "isbsvc_webhook_requests_total{path=\"mutate\",operation=\"create\",outcome=\"patched\"} 1",
         "isbsvc_webhook_requests_total{path=\"validate\",operation=\"create\",outcome=\"allowed\"} 1",
         "isbsvc_webhook_requests_total{path=\"validate\",operation=\"other\",outcome=\"malformed\"} 1",
-        "isbsvc_webhook_request_duration_seconds_count{path=\"validate\"} 2",
+        "isbsvc_webhook_requests_total{path=\"validate\",operation=\"create\",outcome=\"denied\"} 1",
+        "isbsvc_webhook_requests_total{path=\"validate\",operation=\"update\",outcome=\"malformed\"} 1",
+        "isbsvc_webhook_request_duration_seconds_count{path=\"validate\"} 4",
         "isbsvc_webhook_certificate_expiry_timestamp_seconds 0.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

@@ -108,6 +108,7 @@ fn the_labels_of_the_namespace_say_which_policy_holds() {
     assert!(response["status"]["message"].as_str().unwrap().contains(unknown), "and that is said: {response}");
     let causes = response["status"]["details"]["causes"].to_string();
     assert!(causes.contains(unknown), "also where kubectl looks: {causes}");
+    assert_eq!(ask_by(&measure, Question::Validate, &create)["allowed"], false, "without --cluster nothing is known");
     // What is refused everywhere is not refused for that.
     let wrong = request("CREATE", &service("jetstream: { replicas: 3 }"), &Value::Null);
     let response = ask_beside(Question::Validate, &wrong, &measure, &scene(Ok(&[]), false));
