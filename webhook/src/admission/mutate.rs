@@ -3,7 +3,7 @@ use isbsvc::defaults;
 
 use super::answer::Answer;
 use super::overriding::Pending;
-use super::review::{Operation, Request};
+use super::review::Request;
 use super::validate::{self, annotation};
 use super::{Decision, Measure, Nearby, Question};
 
@@ -12,7 +12,8 @@ use super::{Decision, Measure, Nearby, Question};
 pub(super) fn decide(request: Request, measure: &Measure, nearby: &dyn Nearby) -> Decision {
     let Some(object) = &request.object else { return Decision::Made(Answer::allow()) };
     let filled = Answer::fill(defaults::missing(object));
-    if request.operation() != Operation::Update || annotation(object, names::OVERRIDE_ANNOTATION).is_none() {
+    // Most changes name no override, and are judged once, by the other question.
+    if annotation(object, names::OVERRIDE_ANNOTATION).is_none() {
         return Decision::Made(filled);
     }
     let Ok((judged, access)) = validate::judge(request, measure, nearby) else { return Decision::Made(filled) };

@@ -142,7 +142,7 @@ impl Pending {
         let all = self.accepted.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let why = match permission {
             Permission::Granted if self.recorded => {
-                let lifted = |finding: &Finding| finding.level == Level::Deny && self.accepted.iter().any(|one| one.covers(finding));
+                let lifted = |finding: &Finding| self.accepted.iter().any(|one| one.covers(finding));
                 let rest: Vec<_> = self.findings.into_iter().filter(|finding| !lifted(finding)).collect();
                 return Answer::judged(&self.name, &rest, Refusal::Invalid).overridden(&all);
             }

@@ -271,6 +271,7 @@ fn a_guarded_field_that_cannot_be_read_may_only_be_put_in_its_right_form() {
         ("tls: \"true\"", "priority: 5", Some("spec.jetstream.tls")),
         ("settings: 5", "settings: \"max_payload: 5\"", Some("spec.jetstream.settings")),
         ("persistence: { storageClassName: 5 }", "persistence: { storageClassName: \"5\" }", None),
+        ("persistence: { storageClassName: 5, none: null }", "persistence: { storageClassName: \"5\" }", None),
         ("persistence: { storageClassName: 5 }", "persistence: { storageClassName: \"6\" }", Some("spec.jetstream.persistence")),
         ("persistence: 5", "tls: false", Some("spec.jetstream.persistence")),
     ] {

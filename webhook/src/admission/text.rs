@@ -45,6 +45,12 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_more_than_half_the_room_is_cut_as_well() {
+        assert_eq!(one_line(&format!("a {}", "b".repeat(50)), 20), format!("a {}...", "b".repeat(15)));
+        assert_eq!(one_line(&format!("{} {}", "a".repeat(10), "b".repeat(50)), 20), format!("{}...", "a".repeat(10)));
+    }
+
+    #[test]
     fn a_short_text_stays_as_it_is() {
         assert_eq!(with_rule("a: b", "rule", 120), "a: b (rule)");
         assert_eq!(one_line("", 10), "");

@@ -180,3 +180,25 @@ pub(super) fn in_words(error: &kube::Error) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_counts_until_it_is_stale_and_no_longer() {
+        let lost = |read| {
+            let standing = Standing::Lost { read, since: Instant::now(), why: "gone".to_owned() };
+            Followed::<Namespace> { store: Writer::new(()).as_reader(), standing: Mutex::new(standing) }
+        };
+        let (read, unread) = (lost(true), lost(false));
+        assert!(read.known().is_ok() && unread.known().is_err());
+        advance(limits::STORE_STALE.saturating_sub(Duration::from_millis(1))).await;
+        assert!(read.known().is_ok());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(read.known().err().as_deref(), Some("cannot be read: gone"));
+    }
+}
