@@ -188,6 +188,13 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_api_server_or_by_its_code() {
+        let refused = |words: &str| in_words(&kube::Error::Api(Box::new(kube::core::Status::failure(words, "Forbidden").with_code(403))));
+        assert_eq!(refused("no"), "no");
+        assert_eq!(refused(""), "the API server answered 403");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_read_counts_until_it_is_stale_and_no_longer() {
         let lost = |read| {
