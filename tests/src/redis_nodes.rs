@@ -59,17 +59,20 @@ pub struct Service {
     root: PathBuf,
     programs: PathBuf,
     nodes: Vec<Node>,
+    named: bool,
 }
 
 #[derive(Default)]
 struct Node {
     redis: Option<Child>,
     sentinel: Option<Child>,
+    /// How often it was started; where nodes have names, each start has an address of its own, as a new pod has.
+    starts: u8,
 }
 
 impl Service {
-    /// A service on 127.80.`network`.0/24 with Sentinels that take a node for down after two seconds; nothing runs yet.
-    pub fn new(network: u8, image: &Image) -> Self {
+    /// A service of so many nodes on 127.80.`network`.0/24 with Sentinels that take a node for down after two seconds; nothing runs yet.
+    pub fn new(network: u8, image: &Image, size: usize) -> Self {
         // Memory where there is some: a disk that others keep busy would delay what the servers write, and no power is lost here.
         let shared = Path::new("/dev/shm");
         let base = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
@@ -91,15 +94,14 @@ impl Service {
             let maker = if matches!(image, Image::Busybox(_)) { "valkey" } else { "redis" };
             link(&folder.join(format!("redis-{part}")), &format!("{maker}-{part}"));
         }
-        let mut service = Self { network, root, programs, nodes: Vec::new() };
-        for number in 0..3 {
+        let service = Self { network, root, programs, nodes: (0..size).map(|_| Node::default()).collect(), named: false };
+        for number in 0..size {
             let address = service.address(number);
             for port in [6379, 26379] {
                 let left_over = std::net::TcpListener::bind((address.as_str(), port));
                 left_over
                     .unwrap_or_else(|error| panic!("{address}:{port} is in use: {error}; a run that was broken off has left its servers"));
             }
-            service.nodes.push(Node::default());
             let home = service.folder(number).join("home");
             for folder in ["auth", "config", "scripts", "state"] {
                 fs::create_dir_all(home.join(folder)).unwrap();
@@ -115,14 +117,34 @@ impl Service {
         service
     }
 
+    /// Gives the nodes names as in a cluster, which no longer mean anything while a node is down, and another address after each start. Needs root.
+    #[must_use]
+    pub fn with_names(mut self) -> Self {
+        self.named = true;
+        self.write_hosts();
+        self
+    }
+
+    /// How many nodes there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn write_hosts(&self) {
+        let running = (0..self.size()).filter(|number| self.nodes[*number].redis.is_some());
+        let lines: Vec<String> = running.map(|number| format!("{} {}\n", self.address(number), self.name(number))).collect();
+        // The same file: it is mounted over /etc/hosts of each process.
+        fs::write(self.root.join("hosts"), format!("127.0.0.1 localhost\n{}", lines.concat())).unwrap();
+    }
+
     /// Starts all nodes of a new service and waits until it serves with all of them.
     pub fn begin(&mut self) -> usize {
-        for number in 0..3 {
+        for number in 0..self.size() {
             fs::write(self.folder(number).join("home/state/initialised"), "false").unwrap();
             self.start(number);
         }
         let master = self.whole();
-        for number in 0..3 {
+        for number in 0..self.size() {
             fs::write(self.folder(number).join("home/state/initialised"), "true").unwrap();
         }
         master
@@ -130,14 +152,20 @@ impl Service {
 
     /// One of the users' texts, for all nodes; it counts from a node's next start.
     pub fn settings(&self, name: &str, text: &str) {
-        for number in 0..3 {
+        for number in 0..self.size() {
             fs::write(self.folder(number).join(format!("home/config/{name}.conf")), text).unwrap();
         }
     }
 
-    /// The address of a node, which is also its name.
+    /// The address of a node.
     pub fn address(&self, number: usize) -> String {
-        format!("127.80.{}.{}", self.network, number + 1)
+        let life = if self.named { usize::from(self.nodes[number].starts) } else { 0 };
+        format!("127.80.{}.{}", self.network, 10 * life + number + 1)
+    }
+
+    /// The name of a node: its address, unless nodes have names of their own.
+    pub fn name(&self, number: usize) -> String {
+        if self.named { format!("isbsvc-x-redis-{number}.isbsvc-x-redis-svc-headless.ns.svc") } else { self.address(number) }
     }
 
     fn folder(&self, number: usize) -> PathBuf {
@@ -152,16 +180,24 @@ impl Service {
     /// A command in the surroundings of a container of a node.
     fn script(&self, number: usize, words: &[&str]) -> Command {
         let folder = self.folder(number);
-        let nodes: Vec<String> = (0..3).map(|number| self.address(number)).collect();
-        let mut command = Command::new(self.programs.join("sh"));
+        let nodes: Vec<String> = (0..self.size()).map(|number| self.name(number)).collect();
+        let shell = self.programs.join("sh");
+        let mut command = if self.named {
+            let mut command = Command::new(program("unshare"));
+            let mount = format!("{} --bind {} /etc/hosts && exec \"$@\"", program("mount").display(), self.root.join("hosts").display());
+            command.args(["--mount", "sh", "-c", &mount, "sh"]).arg(shell);
+            command
+        } else {
+            Command::new(shell)
+        };
         command
             .arg(folder.join("home/scripts").join(words[0]))
             .args(&words[1..])
             .env_clear()
             .env("PATH", &self.programs)
-            .env("ISBSVC_NODE", self.address(number))
+            .env("ISBSVC_NODE", self.name(number))
             .env("ISBSVC_NODES", nodes.join(" "))
-            .env("ISBSVC_QUORUM", "2")
+            .env("ISBSVC_QUORUM", (self.size() / 2 + 1).to_string())
             .env("ISBSVC_HOME", folder.join("home"))
             .env("ISBSVC_DATA", folder.join("data"))
             .env("ISBSVC_TMP", folder.join("tmp"))
@@ -181,14 +217,22 @@ impl Service {
 
     /// Starts both containers of a node.
     pub fn start(&mut self, number: usize) {
-        self.nodes[number] = Node { redis: Some(self.run(number, "redis")), sentinel: Some(self.run(number, "sentinel")) };
+        self.nodes[number].starts += 1;
+        self.nodes[number].redis = Some(self.run(number, "redis"));
+        if self.named {
+            self.write_hosts();
+        }
+        self.nodes[number].sentinel = Some(self.run(number, "sentinel"));
     }
 
     /// Ends all processes of a node at once, as a machine does that fails.
     pub fn kill(&mut self, number: usize) {
-        let node = std::mem::take(&mut self.nodes[number]);
-        for mut child in [node.redis, node.sentinel].into_iter().flatten() {
+        let node = &mut self.nodes[number];
+        for mut child in [node.redis.take(), node.sentinel.take()].into_iter().flatten() {
             end(&mut child);
+        }
+        if self.named {
+            self.write_hosts();
         }
     }
 
@@ -210,15 +254,15 @@ impl Service {
 
     /// Stops a node as Kubernetes does: the hook first, then SIGTERM to both, the Sentinel before. What the hook said.
     pub fn terminate(&mut self, number: usize) -> String {
-        let mut node = std::mem::take(&mut self.nodes[number]);
         let hook = self.script(number, &["stop.sh"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         // Kubernetes tells the container without a hook at the same time.
-        signal("TERM", &node.sentinel.as_ref().expect("runs").id().to_string());
+        let node = &mut self.nodes[number];
+        let (mut redis, mut sentinel) = (node.redis.take().expect("runs"), node.sentinel.take().expect("runs"));
+        signal("TERM", &sentinel.id().to_string());
         let said = hook.wait_with_output().unwrap();
         assert!(said.status.success());
-        signal("TERM", &node.redis.as_ref().expect("runs").id().to_string());
-        for child in [&mut node.redis, &mut node.sentinel] {
-            let child = child.as_mut().expect("runs");
+        signal("TERM", &redis.id().to_string());
+        for child in [&mut redis, &mut sentinel] {
             let status = until("the end of a stopped container", 20, || child.try_wait().unwrap());
             assert!(status.success(), "{status}");
         }
@@ -246,7 +290,7 @@ impl Service {
     pub fn client(&self) -> Client {
         let mut programs = fs::read_dir(&self.programs).unwrap().map(|entry| entry.unwrap().path());
         let cli = programs.find(|path| path.to_string_lossy().ends_with("-cli")).expect("a redis-cli");
-        Client { cli, addresses: (0..3).map(|number| self.address(number)).collect() }
+        Client { cli, addresses: (0..self.size()).map(|number| self.address(number)).collect() }
     }
 
     /// What redis-cli answers to commands, one a line, at a port of a node.
@@ -267,7 +311,7 @@ impl Service {
     /// Who is master in the eyes of a node's Sentinel.
     pub fn named(&self, number: usize) -> Option<usize> {
         let said = self.ask(number, "26379", "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster\n");
-        (0..3).find(|node| said.lines().next() == Some(&self.address(*node)))
+        (0..self.size()).find(|node| said.lines().next() == Some(&self.name(*node)))
     }
 
     fn is_master(&self, number: usize) -> bool {
@@ -283,15 +327,16 @@ impl Service {
         })
     }
 
-    /// Waits until all three nodes run with one master and complete replicas that may be promoted, all Sentinels know each other and all records are of the
+    /// Waits until all nodes run with one master and complete replicas that may be promoted, all Sentinels know each other and all records are of the
     /// same epoch; gives the master.
     pub fn whole(&self) -> usize {
+        let others = (self.size() - 1).to_string();
         until("a whole service", 90, || {
-            let master = self.master_of(&[0, 1, 2]);
-            let whole = (0..3).all(|node| {
+            let master = self.master_of(&(0..self.size()).collect::<Vec<_>>());
+            let whole = (0..self.size()).all(|node| {
                 let said = self.redis(node, "INFO replication\n");
                 let role = node == master
-                    || said.contains("master_link_status:up") && said.contains(&format!("master_host:{}\r", self.address(master)));
+                    || said.contains("master_link_status:up") && said.contains(&format!("master_host:{}\r", self.name(master)));
                 let sentinel =
                     self.ask(node, "26379", "SENTINEL MASTER mymaster\nSENTINEL CKQUORUM mymaster\nSENTINEL REPLICAS mymaster\n");
                 let fields: Vec<&str> = sentinel.lines().collect();
@@ -299,10 +344,10 @@ impl Service {
                 let epoch = |number| self.record(number).map(|(epoch, _)| epoch);
                 role && epoch(node).is_some()
                     && epoch(node) == epoch(master)
-                    && sentinel.contains("OK 3 usable Sentinels")
-                    && field("num-other-sentinels") == Some("2")
-                    && field("num-slaves") == Some("2")
-                    && fields.windows(2).filter(|pair| pair == &["slave-priority", "100"]).count() == 2
+                    && sentinel.contains(&format!("OK {} usable Sentinels", self.size()))
+                    && field("num-other-sentinels") == Some(others.as_str())
+                    && field("num-slaves") == Some(others.as_str())
+                    && fields.windows(2).filter(|pair| pair == &["slave-priority", "100"]).count() == self.size() - 1
                     && self.probe(node, "redis-ready")
             });
             whole.then_some(master)

@@ -16,7 +16,7 @@ fn plain() -> Image {
 }
 
 fn nothing_lost(service: &Service, acknowledged: &BTreeSet<u64>) {
-    for number in 0..3 {
+    for number in 0..service.size() {
         let entries = until("all entries", 20, || Some(service.entries(number)).filter(|entries| entries.is_superset(acknowledged)));
         println!("node {number} has {} entries; of {} that all had acknowledged 0 are lost", entries.len(), acknowledged.len());
     }
@@ -24,7 +24,7 @@ fn nothing_lost(service: &Service, acknowledged: &BTreeSet<u64>) {
 
 /// What every kind of image has to do: begin, lose its master, take it back, lose all, and nothing that was acknowledged.
 fn begins_and_survives(network: u8, image: &Image) {
-    let mut service = Service::new(network, image);
+    let mut service = Service::new(network, image, 3);
     assert_eq!(service.begin(), 0, "only the first node of a new service may become master");
     let mut acknowledged = service.write(0, 1..201, 2);
     assert_eq!(acknowledged.len(), 200);
@@ -67,7 +67,7 @@ fn busybox_with_the_names_of_valkey_is_enough() {
 
 /// Kills all nodes of a service whose first node missed the last entries; `number` is that of the node with the most advanced copy.
 fn killed_with_a_stale_node(network: u8) -> (Service, BTreeSet<u64>, usize) {
-    let mut service = Service::new(network, &plain());
+    let mut service = Service::new(network, &plain(), 3);
     service.begin();
     let mut acknowledged = service.write(0, 1..51, 2);
     service.kill(0);
@@ -152,7 +152,7 @@ fn a_person_makes_a_lonely_node_the_master_and_the_others_follow_it() {
 #[test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 fn a_master_hands_over_before_it_stops_and_one_that_died_for_a_moment_does_not_come_back_as_master() {
-    let mut service = Service::new(34, &plain());
+    let mut service = Service::new(34, &plain(), 3);
     let first = service.begin();
     let mut acknowledged = service.write(first, 1..101, 2);
     // A client that looks for the master at a Sentinel and writes one entry after the other.
@@ -201,7 +201,7 @@ fn a_master_hands_over_before_it_stops_and_one_that_died_for_a_moment_does_not_c
 #[test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 fn settings_are_those_of_the_role_and_follow_it() {
-    let mut service = Service::new(35, &plain());
+    let mut service = Service::new(35, &plain(), 3);
     service.settings("redis", "# ours win\nport 1\nmaxmemory 100mb\ntimeout 17\nsave 900 1\n");
     service.settings("master", "hz 20\ntimeout 18\nmaxmemory-policy volatile-ttl\n");
     service.settings("replica", "hz 30\nslowlog-max-len 77\nsave 60 5\nsave 70 6\nreplica-priority 100\nrequirepass stranger\n");
@@ -237,7 +237,7 @@ fn settings_are_those_of_the_role_and_follow_it() {
 #[test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 fn a_lost_sentinel_comes_back_as_itself_and_an_emptied_volume_as_a_replica() {
-    let mut service = Service::new(36, &plain());
+    let mut service = Service::new(36, &plain(), 3);
     let master = service.begin();
     let acknowledged = service.write(master, 1..101, 2);
     let id = service.ask(1, "26379", "SENTINEL MYID\n");
@@ -278,7 +278,7 @@ fn a_lost_sentinel_comes_back_as_itself_and_an_emptied_volume_as_a_replica() {
 #[test]
 #[ignore = "needs redis-server; `cargo xtask test` runs it"]
 fn the_password_is_in_no_argument_and_in_no_output() {
-    let mut service = Service::new(37, &plain());
+    let mut service = Service::new(37, &plain(), 3);
     // While it starts, waits, runs and stops.
     let mut seen = 0;
     let mut look = |service: &Service| {
@@ -309,4 +309,62 @@ fn the_password_is_in_no_argument_and_in_no_output() {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{}", path.display());
         }
     }
+}
+
+#[test]
+#[ignore = "needs redis-server and root; `cargo xtask test` runs it"]
+fn names_stand_for_nodes_that_come_back_at_other_addresses() {
+    for (number, folder) in (0..).zip(folders()) {
+        println!("{}", folder.display());
+        let mut service = Service::new(40 + number, &Image::Plain(folder), 3).with_names();
+        let mut master = service.begin();
+        let mut acknowledged = service.write(master, 1..101, 2);
+        // Each node once, the master among them, as pods are replaced one after the other.
+        for (round, node) in (0_u64..).zip([(master + 1) % 3, master, (master + 2) % 3]) {
+            service.kill(node);
+            if node == master {
+                let began = Instant::now();
+                master = service.master_of(&[(node + 1) % 3, (node + 2) % 3]);
+                println!("{} ms from the death of the master to the next one", began.elapsed().as_millis());
+            }
+            service.start(node);
+            assert_eq!(service.whole(), master);
+            acknowledged.extend(service.write(master, 200 + 100 * round..250 + 100 * round, 2));
+        }
+        for node in 0..3 {
+            service.kill(node);
+        }
+        for node in [2, 1, 0] {
+            service.start(node);
+        }
+        service.whole();
+        assert_eq!(acknowledged.len(), 250);
+        nothing_lost(&service, &acknowledged);
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server; `cargo xtask test` runs it"]
+fn five_nodes_need_three() {
+    let mut service = Service::new(38, &plain(), 5);
+    let first = service.begin();
+    let mut acknowledged = service.write(first, 1..51, 4);
+    service.kill(first);
+    service.kill((first + 1) % 5);
+    let left = [(first + 2) % 5, (first + 3) % 5, (first + 4) % 5];
+    let second = service.master_of(&left);
+    acknowledged.extend(service.write(second, 51..101, 2));
+    assert_eq!(acknowledged.len(), 100);
+    for node in left {
+        service.kill(node);
+    }
+    // Two are no majority of five, whatever they have.
+    service.start(left[0]);
+    service.start(left[1]);
+    until("they say so", 30, || service.said(left[0]).contains("2 of 5 nodes are here").then_some(()));
+    service.start(first);
+    service.start((first + 1) % 5);
+    service.start(left[2]);
+    assert!(left.contains(&service.whole()));
+    nothing_lost(&service, &acknowledged);
 }

@@ -10,7 +10,7 @@ read_record() {
 
 # write_record EPOCH REPLID OFFSET ROLE
 write_record() {
-    printf '%s %s %s %s %s\n' "$1" "$2" "$3" "$(date +%s)" "$4" | replace "$data/isbsvc/record"
+    printf '%s %s %s %s %s\n' "$1" "$2" "$3" "$(date +%s)" "$4" >"$data/isbsvc/record.new" && mv -f "$data/isbsvc/record.new" "$data/isbsvc/record"
     record_epoch=$1 record_replid=$2
 }
 
@@ -23,10 +23,21 @@ look_here() {
     [ "$role" != - ] && [ "$loading" = 0 ]
 }
 
-# Sets known_master and known_epoch to what Sentinel knows, where that is newer.
+# Sets known_master and known_epoch to what this node's Sentinel knows, where that is newer. Its file tells at once when there is another master. A newer epoch
+# of the same master it writes only with its next other change, so it is asked for that, less often, because a question costs more than a look.
+looks=0
 look_at_sentinel() {
-    # shellcheck disable=SC2046 # three words
+    looks=$((looks + 1))
+    # shellcheck disable=SC2046 # words
     set -- $(sentinel_file_facts)
+    newer "$1" "$2"
+    [ $((looks % 5)) -eq 0 ] || return 0
+    # shellcheck disable=SC2046 # words
+    set -- $(ask "$here" "$sentinel_port" SENTINEL MASTER "$name" | sentinel_facts)
+    newer "$1" "$2"
+}
+
+newer() {
     [ "$1" = - ] || [ "$2" -lt "$known_epoch" ] || { known_master=$1 known_epoch=$2; }
 }
 
