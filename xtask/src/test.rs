@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long)]
     keep_cluster: bool,
     /// Only the tests on a cluster whose names hold one of these words, those that take long among them; `local-cluster` is the test of the local cluster
-    /// itself, and `fuzz` and `mutants`, each alone, are the fuzzer and the mutation tests, which need none
+    /// itself, and `fuzz`, `mutants` and `redis-nodes`, each alone, are the fuzzer, the mutation tests and the nodes of Redis, which need none
     #[arg(value_name = "NAME", conflicts_with_all = ["no_cluster", "full"])]
     only: Vec<String>,
 }
@@ -168,6 +168,9 @@ fn only(options: &Options) -> Result<()> {
     }
     if options.only == [mutants::NAME] {
         return mutants_step();
+    }
+    if options.only == [redis::NAME] {
+        return redis::check(&redis::find()?, TESTS);
     }
     let words: Vec<&str> = options.only.iter().map(String::as_str).filter(|word| *word != local_cluster::NAME).collect();
     if words.is_empty() && options.keep_cluster {
