@@ -1,5 +1,6 @@
 //! The images of the local cluster: those of its own, and those made from this repository's programs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,7 +29,7 @@ const UNUSED: Duration = Duration::from_hours(48);
 
 const BUSYBOX: [&str; 3] = ["/usr/bin/busybox", "/bin/busybox", "/usr/sbin/busybox"];
 
-/// The images that every cluster has: pause, busybox, two versions of NATS, the configuration reloader. Gives their archives.
+/// The images that every cluster has: pause, busybox, two versions of NATS, the configuration reloader, Debian's Redis. Gives their archives.
 pub fn base(built: &Built) -> Result<Vec<PathBuf>> {
     let cache = state::cache()?.join("images");
     let busybox = BUSYBOX.iter().map(Path::new).find(|path| path.exists()).context("busybox is not installed")?;
@@ -37,6 +38,7 @@ pub fn base(built: &Built) -> Result<Vec<PathBuf>> {
         images.push(nats(version, &built.folder(program)?.join("nats-server")));
     }
     images.push(reloader(&built.folder("config-reloader")?.join("nats-server-config-reloader")));
+    images.push(redis(busybox)?);
     let archives = images.iter().map(|image| image.archive(&cache)).collect::<Result<_>>()?;
     prune(&cache, UNUSED)?;
     Ok(archives)
@@ -54,7 +56,8 @@ fn pause(busybox: &Path) -> Image {
     }
 }
 
-fn shell(busybox: &Path) -> Result<Image> {
+/// `/bin` with the tools of busybox, and `/tmp`.
+fn tools(busybox: &Path) -> Result<Vec<Entry>> {
     let applets = output(Command::new(busybox).arg("--list").stdin(Stdio::null()))?;
     let mut entries = etc();
     entries.push(Entry::Folder("bin".into(), 0o755));
@@ -62,6 +65,52 @@ fn shell(busybox: &Path) -> Result<Image> {
     entries.push(Entry::Program("bin/busybox".into(), busybox.to_owned()));
     let links = applets.lines().filter(|applet| !applet.is_empty() && *applet != "busybox");
     entries.extend(links.map(|applet| Entry::Link(format!("bin/{applet}"), "busybox".into())));
+    Ok(entries)
+}
+
+/// Debian's Redis where the official image has it, with the shell of busybox instead of Debian's, and the libraries that it is linked with.
+fn redis(busybox: &Path) -> Result<Image> {
+    let (server, client) = (Path::new("/usr/bin/redis-check-rdb"), Path::new("/usr/bin/redis-cli"));
+    let said = output(Command::new(client).arg("--version").stdin(Stdio::null()))?;
+    let version = said.split_whitespace().nth(1).with_context(|| format!("redis-cli does not say its version: {said}"))?.to_owned();
+    let mut entries = tools(busybox)?;
+    let mut libraries = BTreeSet::new();
+    for program in [server, client] {
+        libraries.extend(linked(program)?);
+    }
+    let programs = [("redis-server", server), ("redis-cli", client)].map(|(name, from)| (format!("usr/local/bin/{name}"), from.to_owned()));
+    let files: Vec<_> =
+        libraries.into_iter().map(|path| (path.display().to_string().trim_start_matches('/').to_owned(), path)).chain(programs).collect();
+    let mut folders = BTreeSet::from(["bin".to_owned(), "etc".to_owned(), "tmp".to_owned()]);
+    for (path, from) in files {
+        for (end, _) in path.match_indices('/') {
+            if folders.insert(path[..end].to_owned()) {
+                entries.push(Entry::Folder(path[..end].to_owned(), 0o755));
+            }
+        }
+        entries.push(Entry::Program(path, from));
+    }
+    entries.push(Entry::Link("usr/local/bin/redis-sentinel".into(), "redis-server".into()));
+    entries.push(Entry::Folder("data".into(), 0o1777));
+    let entrypoint = vec!["redis-server".into()];
+    Ok(Image {
+        reference: format!("localhost/redis:{version}"),
+        entries,
+        entrypoint,
+        path: "/usr/local/bin:/bin".into(),
+        user: "999:999".into(),
+        ..Image::default()
+    })
+}
+
+/// The libraries that a program of this machine is linked with, and the loader, as it names them.
+fn linked(program: &Path) -> Result<Vec<PathBuf>> {
+    let said = output(Command::new("ldd").arg(program).stdin(Stdio::null()))?;
+    Ok(said.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
+}
+
+fn shell(busybox: &Path) -> Result<Image> {
+    let entries = tools(busybox)?;
     Ok(Image { reference: "localhost/busybox:1".into(), entries, command: vec!["/bin/sh".into()], path: "/bin".into(), ..Image::default() })
 }
 

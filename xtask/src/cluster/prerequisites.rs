@@ -11,7 +11,7 @@ use super::outside::{command, output};
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Debian package, and a program or file that it brings.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("runc", "runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
     ("iptables", "iptables"),
@@ -24,6 +24,8 @@ const PACKAGES: [(&str, &str); 12] = [
     ("mount", "umount"),
     ("procps", "sysctl"),
     ("procps", "kill"),
+    // What the server is, too, under the name redis-check-rdb; unlike redis-server it starts none on this machine.
+    ("redis-tools", "redis-cli"),
 ];
 
 /// Whether this process is root.
