@@ -1,7 +1,7 @@
 //! A Redis that exists already.
 
 use super::{About, Asked, Example, Level, Rule, Violation, change};
-use crate::api::{ExternalRedis, ServiceType};
+use crate::api::{ExternalRedis, RedisMode, ServiceType};
 
 /// An external Redis has an address that Numaflow's client can connect to.
 pub const REDIS_URL: Rule = Rule {
@@ -140,9 +140,18 @@ pub const EXTERNAL_ENDPOINT_CHANGE: Rule = Rule {
     check: endpoint_change,
 };
 
+/// Whether a client can have connected with these addresses at all: else there is nothing to leave behind, and they can be mended.
+fn is_reachable(external: &ExternalRedis) -> bool {
+    let addresses = if external.mode() == RedisMode::Sentinel { &external.sentinel_url } else { &external.url };
+    given(addresses.as_ref()).is_some_and(|addresses| addresses.split(',').all(is_address))
+}
+
 fn endpoint_change(asked: &Asked<'_>) -> Vec<Violation> {
     let external = |service: &crate::api::InterStepBufferService| service.spec.redis.as_ref().and_then(|redis| redis.external.clone());
     let (Some(old), Some(new)) = (asked.old.and_then(external), external(asked.new)) else { return Vec::new() };
+    if !is_reachable(&old) {
+        return Vec::new();
+    }
     let fields =
         [("url", old.url, new.url), ("sentinelUrl", old.sentinel_url, new.sentinel_url), ("masterName", old.master_name, new.master_name)];
     let changed = fields.into_iter().filter(|(_, was, wanted)| was.as_deref().unwrap_or_default() != wanted.as_deref().unwrap_or_default());

@@ -1,6 +1,10 @@
 //! Arguments of the NATS server.
 
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{Hash as _, Hasher as _};
+
 use super::{About, Asked, Example, Level, Rule, Violation};
+use crate::api::InterStepBufferService;
 use crate::limits;
 
 /// Arguments only say what is logged.
@@ -26,14 +30,22 @@ pub(super) const SWITCHES: [&str; 9] = ["D", "debug", "V", "trace", "VV", "DV", 
 pub(super) const NO_SWITCH: &str = "an argument that is no switch";
 
 fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
-    let arguments = asked.new.spec.jetstream.iter().flat_map(|jetstream| jetstream.start_args.iter().flatten());
-    let refused: std::collections::BTreeSet<_> = arguments.filter(|argument| !is_switch(argument)).collect();
+    let arguments = || start_args_of(asked.new);
+    let before: HashSet<_> = asked.old.into_iter().flat_map(start_args_of).collect();
+    // Those that are new come first, so that none hides behind many that were there before.
+    let refused: BTreeSet<_> = arguments().filter(|argument| !is_switch(argument)).map(|one| (before.contains(one), one)).collect();
+    // One that may be the value of the one before it says something else in another place.
+    let places = arguments().any(|argument| !argument.starts_with('-')).then(|| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        arguments().for_each(|argument| argument.hash(&mut hasher));
+        hasher.finish()
+    });
     // It is told by its name and not by its place, so that one that was there before is known again wherever it stands, and without its value, which may
     // be a password.
     refused
         .into_iter()
         .take(limits::FINDINGS)
-        .map(|argument| {
+        .map(|(_, argument)| {
             Violation::new(
                 "spec.jetstream.startArgs",
                 format!(
@@ -42,9 +54,13 @@ fn start_args(asked: &Asked<'_>) -> Vec<Violation> {
                     shown(argument)
                 ),
             )
-            .about(argument)
+            .about(format!("{places:?} {argument}"))
         })
         .collect()
+}
+
+fn start_args_of(service: &InterStepBufferService) -> impl Iterator<Item = &String> {
+    service.spec.jetstream.iter().flat_map(|jetstream| jetstream.start_args.iter().flatten())
 }
 
 /// The name of an argument, without a value.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::api::{InterStepBufferService, decode};
+use crate::api::{BufferServiceConfig, InterStepBufferService, InterStepBufferServiceStatus, decode};
 use crate::controller_config::ControllerConfig;
 use crate::observed::{Fact, PipelineUse};
 use crate::rules::{self, Finding, Level, Levels, Request};
@@ -224,6 +224,12 @@ fn a_release_that_cannot_be_told_is_no_way_down() {
     ] {
         let findings = rules::check(Request::update(Some(&version(from)), &version(to)), &config, &Levels::default());
         assert_eq!(denied(&findings), expected, "{from} -> {to}");
+        // A word that is listed no more may be what runs.
+        let mut ran = version(from);
+        ran.status = Some(InterStepBufferServiceStatus { config: Some(BufferServiceConfig::default()), ..Default::default() });
+        let again = denied(&rules::check(Request::update(Some(&ran), &version(to)), &config, &Levels::default()));
+        let told = if from == to || again.contains(&"version-known") { expected.clone() } else { vec!["version-downgrade"] };
+        assert_eq!(again, told, "{from} -> {to}, of one that ran");
         let targets = rules::denials(&findings).filter_map(|finding| finding.target.as_deref());
         assert!(
             expected.iter().filter(|rule| **rule == "version-downgrade").map(|_| to).eq(targets),
@@ -242,6 +248,14 @@ fn the_value_of_an_argument_is_not_repeated_and_another_one_is_another_fault() {
     assert!(!words.contains("secret") && !words.contains("hidden"), "{words}");
     assert_eq!(denied(&change(&arguments(&["--store_dir=/a"]), &arguments(&["-V", "--store_dir=/a"]))), Vec::<&str>::new());
     assert_eq!(denied(&change(&arguments(&["--store_dir=/a"]), &arguments(&["--store_dir=/b"]))), ["start-args"]);
+    // What belongs to what is in the order.
+    let swapped = change(&arguments(&["-sd", "/data", "-l", "/x"]), &arguments(&["-sd", "/x", "-l", "/data"]));
+    assert_eq!(denied(&swapped), ["start-args"; 4]);
+    // However many were there before.
+    let many: Vec<String> = (0..40).map(|number| format!("-a{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let more = [many.as_slice(), &["-z"]].concat();
+    assert_eq!(denied(&change(&arguments(&many), &arguments(&more))), ["start-args"]);
 }
 
 #[test]
@@ -368,6 +382,11 @@ fn changing() {
             vec!["external-endpoint-change"; 3],
         ),
         (external(&json!({ "url": "a:1", "sentinelUrl": "" })), external(&json!({ "url": "a:1" })), vec![]),
+        // What no client can have connected to is mended.
+        (external(&json!({ "url": "redis://a:1" })), external(&json!({ "url": "a:1" })), vec![]),
+        (external(&json!({})), external(&json!({ "url": "a:1" })), vec![]),
+        (external(&json!({ "url": "a:1", "masterName": "m" })), external(&json!({ "url": "a:1" })), vec![]),
+        (external(&json!({ "url": "a:1", "sentinelUrl": "s:1" })), external(&json!({ "url": "b:1" })), vec!["external-endpoint-change"; 2]),
     ] {
         assert_eq!(denied(&change(&from, &to)), expected, "{from} -> {to}");
     }

@@ -1,7 +1,7 @@
 //! The version.
 
 use super::{About, Asked, Example, Level, Rule, Violation, change};
-use crate::api::ServiceType;
+use crate::api::{InterStepBufferService, ServiceType};
 use crate::controller_config::{JetStreamVersion, newest_fixed};
 
 const FIELD: &str = "spec.jetstream.version";
@@ -107,6 +107,11 @@ fn floating(asked: &Asked<'_>) -> Vec<Violation> {
     vec![Violation::new(field, format!("latest changes with the controller; use a fixed version{fixed}"))]
 }
 
+/// Whether a controller has carried it out once: only then are clients told how to connect.
+fn has_run(service: &InterStepBufferService) -> bool {
+    service.status.as_ref().is_some_and(|status| status.config.is_some())
+}
+
 fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
     let Some((old, new)) = change::jetstream(asked) else { return Vec::new() };
     let release = |version: &str| {
@@ -117,8 +122,8 @@ fn downgrade(asked: &Asked<'_>) -> Vec<Violation> {
         (Some(from), Some(to)) if to >= from => return Vec::new(),
         (Some(_), Some(_)) => {}
         _ if was == wanted => return Vec::new(),
-        // A word that nobody lists runs nowhere, and so can be mended; VERSION_KNOWN says so.
-        (None, _) if asked.config.jetstream_version(was).is_none() => return Vec::new(),
+        // A word that nobody lists, of a service that never ran, is a mistake that can be mended; one that was listed once runs on.
+        (None, _) if asked.config.jetstream_version(was).is_none() && !asked.old.is_some_and(has_run) => return Vec::new(),
         (_, None) if asked.config.jetstream_version(wanted).is_none() => return Vec::new(),
         (from, _) => {
             let untold = if from.is_none() { was } else { wanted };

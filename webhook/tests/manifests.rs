@@ -178,7 +178,7 @@ fn the_record_of_an_override_is_guarded_by_the_verb_that_the_role_grants() {
     assert_eq!(spec["validations"][0]["expression"], asked);
     let binding = yaml(include_str!("../../manifests/override/binding.yaml"));
     assert_eq!(binding["spec"], json!({ "policyName": policy["metadata"]["name"], "validationActions": ["Deny"] }));
-    let granted = yaml(include_str!("../../manifests/override/role.yaml"));
+    let granted = yaml(include_str!("../../manifests/webhook/override-role.yaml"));
     let rule = json!({ "apiGroups": [names::GROUP], "resources": [names::PLURAL], "verbs": [isbsvc::rules::overrides::VERB] });
     assert_eq!(granted["rules"], json!([rule]));
 }

@@ -2,6 +2,7 @@
 
 use crate::rules::change::RECREATE;
 
+use super::object::ADDRESS;
 use super::{Question, text};
 
 fn question(found: String) -> Question {
@@ -101,15 +102,19 @@ pub(super) fn version_downgrade() -> Question {
 }
 
 pub(super) fn external_endpoint() -> Question {
+    let value = |at: u8, name: &str| {
+        let value = format!("variables.external[{at}].{name}");
+        format!("(has({value}) && type({value}) == string ? string({value}) : '')")
+    };
+    // To addresses that no client can have connected to, nothing was written.
+    let addresses = format!("[{} != '' ? {} : {}]", value(1, "masterName"), value(1, "sentinelUrl"), value(1, "url"));
+    let reachable = format!("{addresses}.exists(it, it != '' && it.split(',').all(one, {ADDRESS}))");
     let field = |name: &str| {
-        let of = |at: u8| {
-            let value = format!("variables.external[{at}].{name}");
-            format!("(has({value}) && type({value}) == string ? string({value}) : '')")
-        };
+        let of = |at: u8| value(at, name);
         // An address may hold a user and a password before its `@` (law secret-silence).
         let shown = |at: u8| format!("({0} == '' ? 'none' : {0}.substring({0}.lastIndexOf('@') + 1))", of(at));
         format!(
-            "(variables.types.all(it, 'spec.redis.external' in it) && {} != {} ? ['spec.redis.external.{name}: ' + {} + ' to ' + {} + {}] : [])",
+            "(variables.types.all(it, 'spec.redis.external' in it) && ({reachable}) && {} != {} ? ['spec.redis.external.{name}: ' + {} + ' to ' + {} + {}] : [])",
             of(0),
             of(1),
             shown(1),

@@ -157,7 +157,8 @@ pub(super) fn no_spread() -> Question {
 pub(super) fn start_args() -> Question {
     let found = format!(
         "variables.startArgs[at].filter(one, !one.matches('^--?({})(=true|=false)?$')).map(one, 'spec.jetstream.startArgs: ' + \
-         (one.startsWith('-') ? '\"' + one.split('=')[0].split('\\n')[0] + '\"' : {}) + {} + '\\n' + one)",
+         (one.startsWith('-') ? '\"' + one.split('=')[0].split('\\n')[0] + '\"' : {}) + {} + '\\n' + one + \
+         (variables.startArgs[at].exists(one, !one.startsWith('-')) ? '\\n' + variables.startArgs[at].join('\\n') : ''))",
         SWITCHES.join("|"),
         text(NO_SWITCH),
         text(
@@ -237,6 +238,10 @@ fn of_external(name: &str) -> String {
     format!("(has({value}) && type({value}) == string ? string({value}) : '')")
 }
 
+/// Whether `one` looks like an address, as [`crate::rules::external::is_address`] has it.
+pub(super) const ADDRESS: &str = "one.matches('^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|[[][0-9A-Fa-f:.]+[]]):[0-9]{1,5}$') && int(one.substring(one.lastIndexOf(':') \
+                          + 1)) >= 1 && int(one.substring(one.lastIndexOf(':') + 1)) <= 65535";
+
 /// What `redis-url` leaves out.
 pub(super) const PORTS: &str = "which does not ask whether a name is longer than names can be";
 
@@ -250,10 +255,8 @@ pub(super) fn redis_url() -> Question {
         // An address may hold a user and a password before its `@` (law secret-silence).
         let shown = format!("'spec.redis.external.{field}: \"' + {value}.substring({value}.lastIndexOf('@') + 1) + '\"'");
         let scheme = found(&format!("{value}.contains('://')"), &format!("{shown} + {}", text(SCHEME)));
-        let is_address = "one.matches('^([A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*[.]?|[[][0-9A-Fa-f:.]+[]]):[0-9]{1,5}$') && int(one.substring(one.lastIndexOf(':') \
-                          + 1)) >= 1 && int(one.substring(one.lastIndexOf(':') + 1)) <= 65535";
         let address = found(
-            &format!("{value} != '' && !{value}.contains('://') && !{value}.split(',').all(one, {is_address})"),
+            &format!("{value} != '' && !{value}.contains('://') && !{value}.split(',').all(one, {ADDRESS})"),
             &format!("{shown} + {}", text(NO_ADDRESS)),
         );
         format!("({EXTERNAL} ? {scheme} + {address} : [])")

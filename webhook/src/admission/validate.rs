@@ -1,7 +1,7 @@
 use isbsvc::api::{DecodeError, InterStepBufferService, decode, names};
 use isbsvc::defaults;
 use isbsvc::rules::{self, Finding, Level, Levels};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::overriding::{Access, Judged, Pending};
@@ -85,7 +85,11 @@ pub(super) fn annotation(object: &Value, name: &str) -> Option<String> {
 /// The object with its defaults, and without what no rule asks for.
 fn prepared(mut object: Value) -> Value {
     if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
+        // Of the status, whether the service has run counts, and nothing in it that could keep the object from being read.
+        let has_run = fields.remove("status").is_some_and(|status| status.get("config").is_some_and(Value::is_object));
+        if has_run {
+            fields.insert("status".to_owned(), json!({ "config": {} }));
+        }
         if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
             metadata.remove("managedFields");
         }
