@@ -23,12 +23,13 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use arguments::{Arguments, LogFormat, Way};
 
 use crate::apply::lease::{Held, Lease, Permit};
 use crate::controller_config::ControllerConfig;
+use crate::limits;
 use crate::observe::Stores;
 use configuration::{Source, concerned};
 use endpoints::Ready;
@@ -108,6 +109,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             instance,
             reach,
             external_redis: arguments.external_redis_allow.clone().into(),
+            endpoints: Semaphore::new(limits::ENDPOINTS_AT_ONCE),
             events: Arc::clone(&events),
             metrics: Arc::clone(&metrics),
             memory: Mutex::new(HashMap::new()),

@@ -145,6 +145,10 @@ pub const STORE_WATCH: u32 = 50;
 pub const ENDPOINT_LOOK: Duration = Duration::from_mins(1);
 /// For one request to an external Redis, the connection included.
 pub const ENDPOINT_REQUEST: Duration = Duration::from_secs(3);
+/// For all that one external Redis is asked.
+pub const ENDPOINT_ASK: Duration = Duration::from_secs(8);
+/// External Redis that are asked at one moment; each holds one of the workers ([`RECONCILES_AT_ONCE`]), and all other services are to be looked after meanwhile.
+pub const ENDPOINTS_AT_ONCE: usize = 2;
 /// Addresses of an external Redis that are asked; the first that answers is enough.
 pub const ENDPOINT_ADDRESSES: usize = 3;
 /// Objects in one answer of the API server when the webhook reads all of a kind. A Pipeline can have 1.5 MiB (etcd's `--max-request-bytes`), and a few words of

@@ -7,7 +7,7 @@ mod change;
 mod documentation;
 mod encryption;
 mod example;
-mod external;
+pub mod external;
 mod in_use;
 mod instance;
 mod name;

@@ -108,6 +108,11 @@ fn an_external_redis() {
     let status = case.status();
     assert_eq!((status.verdict.level, status.verdict.reasons[0].id), (Level::Warning, "ControllerSays"));
     assert_eq!(status.verdict.reasons[0].message, "sentinel:26379: refuses the connection");
+    let mut case = external_redis();
+    case.object["status"]["conditions"][0]["message"] =
+        json!("the external Redis is used as it is; nothing is made for it; redis:6379 is not asked: nobody may");
+    let status = case.status();
+    assert_eq!((status.verdict.level, status.verdict.reasons[0].id, status.is_healthy()), (Level::Unknown, "RedisNotAsked", true));
     let status = external_redis().status();
     insta::assert_snapshot!("status_external_redis_json", render::json(&status).unwrap());
 }

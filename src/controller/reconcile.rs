@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource as _};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::definition::{Definition, Follows};
@@ -50,6 +50,8 @@ pub struct Reconciler {
     pub reach: Reach,
     /// Further addresses of external Redis that may be asked.
     pub external_redis: Arc<[external::Allowed]>,
+    /// Places for asking one.
+    pub endpoints: Semaphore,
     /// Tells people.
     pub events: Arc<Events>,
     /// Counts.

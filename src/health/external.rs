@@ -17,6 +17,7 @@ fn reason(endpoint: &Endpoint) -> Option<Reason> {
             (&reasons::REDIS_NO_SECRET, format!("Secret {secret} with key {key} is not there, so no client can log in"))
         }
         Endpoint::WrongPassword { address } => (&reasons::REDIS_WRONG_PASSWORD, format!("{address} refuses user and password as they are")),
+        Endpoint::NotAsked { address, why } => (&reasons::REDIS_NOT_ASKED, format!("{address} is not asked: {why}")),
         Endpoint::Unreachable { address, why } => (&reasons::REDIS_UNREACHABLE, format!("{address}: {why}")),
         Endpoint::NoCluster { address } => (
             &reasons::REDIS_NO_CLUSTER,

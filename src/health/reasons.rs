@@ -85,6 +85,7 @@ reasons! {
     VOLUME_FULL = "VolumeFull", Warning, "a server's messages take more than 75 % of its volume; critical beyond 90 %";
     VOLUME_LOST = "VolumeLost", Critical, "the volume of a claim is gone, and what was on it";
 
+    REDIS_NOT_ASKED = "RedisNotAsked", Unknown, "the controller does not ask an external Redis, and so does not know how it is; its condition says why";
     REDIS_NO_SECRET = "RedisNoSecret", Warning, "the Secret of an external Redis, or its key, is not there";
     REDIS_WRONG_PASSWORD = "RedisWrongPassword", Warning, "an external Redis refuses user and password, or the lack of them";
     REDIS_UNREACHABLE = "RedisUnreachable", Warning, "no address of an external Redis answers the controller";

@@ -307,6 +307,9 @@ const ROWS: &[Row] = &[
         let Fact::Known(claims) = &mut case.observed.claims else { return };
         claims[1].status.as_mut().unwrap().phase = Some("Lost".to_owned());
     }),
+    (&is::REDIS_NOT_ASKED, Unknown, "redis:6379 is not asked: nobody may", |case| {
+        case.external(Endpoint::NotAsked { address: ADDRESS.to_owned(), why: "nobody may".to_owned() });
+    }),
     (&is::REDIS_NO_SECRET, Warning, "Secret redis with key password is not there", |case| {
         case.external(Endpoint::NoSecret { secret: "redis".to_owned(), key: "password".to_owned() });
     }),

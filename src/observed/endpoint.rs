@@ -16,6 +16,13 @@ pub enum Endpoint {
         /// Who refused.
         address: String,
     },
+    /// It must not be asked, or not as the spec has it.
+    NotAsked {
+        /// The address or Secret that it is about.
+        address: String,
+        /// In words of ours.
+        why: String,
+    },
     /// No address answered.
     Unreachable {
         /// The first of them.

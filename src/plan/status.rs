@@ -183,15 +183,20 @@ pub(super) fn refused(refusals: &[String]) -> Option<String> {
     (!refusals.is_empty()).then(|| format!("Refused: {}", refusals.join("; ")))
 }
 
+/// How what should be looked at begins.
+pub(super) const WARNING: &str = "Warning: ";
+/// How a fault that was there before is told.
+pub(super) const TOLERATED: &str = "tolerated, because it was there before: ";
+
 /// What a status says of faults that were there before.
 pub(super) fn tolerated(findings: &[String]) -> Vec<String> {
-    findings.iter().map(|finding| format!("tolerated, because it was there before: {finding}")).collect()
+    findings.iter().map(|finding| format!("{TOLERATED}{finding}")).collect()
 }
 
 /// What a status says of what should be looked at, where there is such a thing.
 pub(super) fn warnings(mut warnings: Vec<String>) -> Option<String> {
     warnings.retain(|words| !words.is_empty());
-    (!warnings.is_empty()).then(|| format!("Warning: {}", warnings.join("; ")))
+    (!warnings.is_empty()).then(|| format!("{WARNING}{}", warnings.join("; ")))
 }
 
 /// What is told by an event although it is a warning: a person has to do something about it, and it does not go by itself.

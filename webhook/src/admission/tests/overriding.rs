@@ -161,6 +161,17 @@ fn every_refusal_must_be_overridden_or_all_of_them_stand() {
     both["metadata"]["annotations"][OVERRIDDEN_ANNOTATION] = json!(BOTH);
     let (response, _) = update(Question::Validate, &old, &both, &Permission::Granted);
     assert_eq!(response["auditAnnotations"]["overridden"], "replicas-shrink=3,version-downgrade=2.10.29");
+
+    // As an admission policy of ours would write it beside us: in its own order, with what is carried out already.
+    let written: Value = serde_json::from_str(BOTH).unwrap();
+    let done = json!({ "rule": "replicas-shrink", "target": "3", "generation": 1, "uid": "o-1" });
+    both["metadata"]["annotations"][OVERRIDDEN_ANNOTATION] = json!(json!([done, written[1], written[0]]).to_string());
+    old["status"] = json!({ "observedGeneration": 4 });
+    let (response, _) = update(Question::Validate, &old, &both, &Permission::Granted);
+    assert_eq!(response["allowed"], true, "{response}");
+    assert!(patch(&update(Question::Mutate, &old, &both, &Permission::Granted).0).is_empty());
+    both["metadata"]["annotations"][OVERRIDDEN_ANNOTATION] = json!(json!([written[1]]).to_string());
+    assert_eq!(update(Question::Validate, &old, &both, &Permission::Granted).0["allowed"], false, "less than it is no record");
 }
 
 #[test]
