@@ -52,8 +52,8 @@ pub fn run(program: &Path) -> Result<()> {
     let mut mutants = command(&program.to_string_lossy(), &["mutants", "--workspace", "--jobs", &jobs, "--timeout", ONE, "--no-shuffle"]);
     // Each line that it prints is one change, and the last is the count of all.
     mutants.args(["--caught", "--unviable", "--no-times", "--colors", "never", "--annotations", "none", "--output"]).arg(&folder);
-    // Each job has a folder of its own to compile in.
-    mutants.env("PROPTEST_CASES", CASES).env_remove("CARGO_TARGET_DIR");
+    // Below the copy of the repository that each job has, whatever the machine's own setting: in one folder, jobs would take each other's programs.
+    mutants.env("PROPTEST_CASES", CASES).env("CARGO_TARGET_DIR", "target");
     let mut child = mutants.current_dir(repository::root()).stdout(Stdio::piped()).spawn().context("cannot run cargo-mutants")?;
     let step = Step::begin_long(format!("change the code and test it, {jobs} changes at once"));
     let (mut all, mut done, mut last) = (String::new(), 0, String::new());
