@@ -273,6 +273,19 @@ fn a_lost_sentinel_comes_back_as_itself_and_an_emptied_volume_as_a_replica() {
         assert!(number != now && (number == master || now == master), "{now}");
         nothing_lost(&service, &acknowledged);
     }
+
+    // As without persistence, when all pods were deleted: there is nothing left to lose, and all nodes are there to say so.
+    for number in 0..3 {
+        service.kill(number);
+        fs::remove_dir_all(service.data(number)).unwrap();
+        fs::create_dir_all(service.data(number)).unwrap();
+    }
+    for number in [2, 1] {
+        service.start(number);
+    }
+    until("two of three wait", 20, || service.said(1).contains("2 of 3 nodes are here, 0 of them with data").then_some(()));
+    service.start(0);
+    assert_eq!(service.whole(), 0);
 }
 
 #[test]
@@ -287,9 +300,13 @@ fn the_password_is_in_no_argument_and_in_no_output() {
             seen += usize::from(line.contains("127.80.37."));
         }
     };
-    for number in 0..3 {
-        service.start(number);
+    service.start(1);
+    until("its Sentinel says what it waits for", 20, || service.said(1).contains("no Sentinel knows a master yet").then_some(()));
+    for (probe, passes) in [("redis-live", true), ("redis-ready", false), ("sentinel-live", true), ("sentinel-ready", false)] {
+        until(probe, 10, || (service.probe(1, probe) == passes).then_some(()));
     }
+    service.start(0);
+    service.start(2);
     let began = Instant::now();
     until("five seconds of looking", 20, || {
         look(&service);

@@ -197,10 +197,10 @@ decide() {
             # A Sentinel majority that names this node, and nobody else here: nobody else can have become master since.
             if (agreed == i_am && data[i_am] && epoch[i_am] >= agreed_at[me] && waited >= patience && present < majority)
                 end("lead", me, term(100), "the Sentinels name it, and no other node runs; missing:" list("gone"))
-            if (present < majority || (with_data && with_data < majority && !all))
+            if (present < majority || (!all && with_data < majority && (with_data || new == "true")))
                 end("wait", "-", 0, present " of " n " nodes are here, " with_data + 0 " of them with data, and a majority is " majority "; missing:" list("gone") \
                     "; if they never come back, a person decides: `touch " force_file "` in the node with the best copy makes it the master")
-            if (!may) end("wait", "-", 0, "waits for all nodes, since " waited " of " patience " s; missing:" list("gone"))
+            if (!may) end("wait", "-", 0, "for all nodes, since " waited " of " patience " s; missing:" list("gone"))
             end("wait", "-", 0, "the most advanced copy is on " node[best] ", which is about to become master")
         }' force_file="$data/isbsvc/force-master" "$work/table"
 }
