@@ -354,15 +354,30 @@ impl Service {
         })
     }
 
-    /// Adds entries and waits for so many replicas after each; those whose replicas answered in time.
+    /// Writes numbered entries at a node until as many replicas have acknowledged each; they. Right after a change of master some writes find no replica, and
+    /// are sent again.
+    ///
+    /// # Panics
+    /// After twenty seconds.
     pub fn write(&self, number: usize, entries: Range<u64>, replicas: usize) -> BTreeSet<u64> {
+        let all: BTreeSet<u64> = entries.collect();
+        let mut acknowledged = BTreeSet::new();
+        until("all entries are acknowledged", 20, || {
+            acknowledged.extend(self.write_once(number, all.difference(&acknowledged), replicas));
+            (acknowledged == all).then_some(())
+        });
+        acknowledged
+    }
+
+    fn write_once<'a>(&self, number: usize, entries: impl Iterator<Item = &'a u64>, replicas: usize) -> BTreeSet<u64> {
         let commands: Vec<String> = entries.map(|entry| format!("ECHO e{entry}\nSADD entries {entry}\nWAIT {replicas} 1000\n")).collect();
         let said = self.redis(number, &commands.concat());
         let mut lines = said.lines();
         let mut acknowledged = BTreeSet::new();
         while let Some(line) = lines.next() {
             let Some(entry) = line.strip_prefix('e').and_then(|entry| entry.parse().ok()) else { continue };
-            if lines.next() == Some("1")
+            // None is added where it is there since the time before.
+            if matches!(lines.next(), Some("0" | "1"))
                 && lines.next().and_then(|count| count.parse::<usize>().ok()).is_some_and(|count| count >= replicas)
             {
                 acknowledged.insert(entry);
