@@ -120,6 +120,19 @@ mod tests {
         definition(NAME).debug_assert();
     }
 
+    /// kubectl's own flags go with every command, and one of the same name would take their place unseen.
+    #[test]
+    fn no_command_takes_a_flag_of_kubectls() {
+        let command = Cli::command();
+        let global: Vec<_> = command.get_arguments().filter(|flag| flag.is_global_set()).filter_map(clap::Arg::get_long).collect();
+        assert!(global.contains(&"user") && global.contains(&"namespace"), "{global:?}");
+        for sub in command.get_subcommands() {
+            let own = sub.get_arguments().filter(|flag| !flag.is_global_set()).filter_map(clap::Arg::get_long);
+            let taken: Vec<_> = own.filter(|flag| global.contains(flag)).collect();
+            assert!(taken.is_empty(), "{}: {taken:?}", sub.get_name());
+        }
+    }
+
     #[test]
     fn the_program_is_shown_as_it_is_called() {
         let name = |argv0: &str| program_name(Some(std::ffi::OsStr::new(argv0)));

@@ -32,7 +32,7 @@ const MANAGER: &str = "kubectl-isbsvc";
 #[command(after_help = "Examples:
   kubectl isbsvc create --volume-size 20Gi --wait           \"default\", three servers, the newest fixed version
   kubectl isbsvc create prod --replicas 5 --tls --storage-class fast --settings max_payload=4MB
-  kubectl isbsvc create --type redis-external --url redis:6379 --user numaflow --password-secret redis/password
+  kubectl isbsvc create --type redis-external --url redis:6379 --redis-user numaflow --password-secret redis/password
   kubectl isbsvc create --dry-run=client -o yaml > isbsvc.yaml
   kubectl isbsvc create -f isbsvc.yaml --wait --timeout 3m
 

@@ -8,7 +8,7 @@ fn an_external_redis_is_used_as_it_is() {
     let namespace = cluster.namespace("test-redis-external");
     let said = namespace.isbsvc(&["create", "--type=redis-external", "--url=redis://redis:6379"]);
     assert!(said.code == 1 && said.err.contains("(redis-url)"), "{said:?}");
-    let flags = ["--url=redis-0.redis:6379,redis-1.redis:6379", "--user=numaflow", "--password-secret=redis/password", "--wait"];
+    let flags = ["--url=redis-0.redis:6379,redis-1.redis:6379", "--redis-user=numaflow", "--password-secret=redis/password", "--wait"];
     namespace.isbsvc(&[&["create", "--type=redis-external"], &flags[..]].concat()).ok();
     let told = json!({ "redis": {
         "url": "redis-0.redis:6379,redis-1.redis:6379", "user": "numaflow", "password": { "name": "redis", "key": "password" },
@@ -95,7 +95,7 @@ fn real_servers_are_asked_and_what_is_wrong_is_told() {
     namespace.apply(&secret("right", "a-password-of-the-test")).ok();
     namespace.apply(&secret("wrong", "another")).ok();
     servers(&namespace, "single", 1, &["--requirepass", "a-password-of-the-test"]);
-    let cluster_node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+    let cluster_node = ["--protected-mode", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
     servers(&namespace, "nodes", 6, &cluster_node);
     servers(&namespace, "master", 2, &["--protected-mode", "no"]);
     let address = |pod: &str| {

@@ -14,9 +14,9 @@ pub struct External {
     /// Name that the Sentinels know the master by
     #[arg(long, value_name = "NAME", requires = "sentinel_url")]
     pub master_name: Option<String>,
-    /// Redis user
+    /// Redis user; `--user` is kubectl's own, a user of the kubeconfig
     #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
+    pub redis_user: Option<String>,
     /// The Secret of the service's namespace that holds the password, and its key
     #[arg(long, value_name = "SECRET/KEY", value_parser = reference)]
     pub password_secret: Option<Reference>,
@@ -48,7 +48,7 @@ impl External {
             ("url", self.url.clone().map(Value::from)),
             ("sentinelUrl", self.sentinel_url.clone().map(Value::from)),
             ("masterName", self.master_name.clone().map(Value::from)),
-            ("user", self.user.clone().map(Value::from)),
+            ("user", self.redis_user.clone().map(Value::from)),
             ("password", self.password_secret.as_ref().map(secret)),
             ("sentinelPassword", self.sentinel_password_secret.as_ref().map(secret)),
         ] {

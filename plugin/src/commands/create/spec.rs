@@ -97,7 +97,7 @@ impl Spec {
             json!({ "jetstream": self.jetstream(version)? })
         } else {
             return Err(Failure::no_answer(
-                "--url, --sentinel-url, --master-name, --user and the flags of passwords are of --type redis-external",
+                "--url, --sentinel-url, --master-name, --redis-user and the flags of passwords are of --type redis-external",
             ));
         };
         let mut metadata = json!({ "name": name });
@@ -256,7 +256,7 @@ mod tests {
         let flags = [
             "--sentinel-url=s:26379",
             "--master-name=m",
-            "--user=u",
+            "--redis-user=u",
             "--password-secret=redis/password",
             "--sentinel-password-secret=redis/sentinel",
             "--label=team=a",
