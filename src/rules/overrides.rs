@@ -250,4 +250,28 @@ mod tests {
         old.annotations_mut().insert(names::OVERRIDDEN_ANNOTATION.to_owned(), "unreadable".to_owned());
         assert_eq!(serde_json::from_str::<Value>(&record(&accepted, &old, 2)).expect("a list"), json!([now]));
     }
+    #[test]
+    fn records_compare_by_what_counts() {
+        let old = service(5, &json!({}));
+        let entry = |rule: &str, generation: i64, uid: &str| json!({ "rule": rule, "target": "3", "generation": generation, "uid": uid });
+        let text = |entries: &[Value]| json!(entries).to_string();
+        // The object is of generation 4, the change of 5; up to 3 is carried out.
+        let (one, two) = (entry("a", 5, "u"), entry("b", 4, "u"));
+        let written = text(&[one.clone(), two.clone()]);
+        for (other, same) in [
+            (vec![one.clone(), two.clone()], true),
+            (vec![two.clone(), one.clone()], true),
+            (vec![one.clone()], false),
+            (vec![one.clone(), two.clone(), entry("c", 4, "u")], false),
+            (vec![one.clone(), two.clone(), entry("c", 5, "u")], false),
+            (vec![one.clone(), two.clone(), entry("c", 3, "u")], true),
+            (vec![one.clone(), two.clone(), entry("c", 6, "u")], true),
+            (vec![one.clone(), two, entry("c", 5, "of a copy")], true),
+            (vec![one, entry("b", 5, "u")], false),
+        ] {
+            assert_eq!(says_the_same(&written, &text(&other), &old, 3), same, "{other:?}");
+        }
+        assert!(!says_the_same(&written, "unreadable", &old, 3) && !says_the_same("unreadable", "{}", &old, 3));
+        assert!(says_the_same("unreadable", "unreadable", &old, 3), "to the letter");
+    }
 }

@@ -128,6 +128,11 @@ mod tests {
             std::process::Command::new("bash").args(words).spawn().unwrap()
         });
         let (mut ours, mut others) = (ours, others);
+        // A process that has just begun has no arguments yet.
+        for process in [&ours, &others] {
+            let shown = || Ok(fs::read_to_string(format!("/proc/{}/cmdline", process.id())).is_ok_and(|words| words.contains("node.sh")));
+            wait("its arguments to be seen", Duration::from_secs(10), Duration::from_millis(10), shown).unwrap();
+        }
         let said = kill(Path::new("/nonexistent/isbsvc-killed"));
         let other_lives = others.try_wait().unwrap().is_none();
         others.kill().unwrap();
