@@ -21,9 +21,10 @@ fn an_external_redis_is_used_as_it_is() {
     let shown: Value = serde_json::from_str(&said.out).unwrap_or_default();
     assert_eq!(
         (said.code, &shown["summary"]["external"], &shown["verdict"]["level"]),
-        (0, &json!("cluster"), &json!("healthy")),
+        (0, &json!("cluster"), &json!("warning")),
         "{shown}"
     );
+    assert!(shown["verdict"]["reasons"][0]["message"].to_string().contains("Secret redis with key password is not there"), "{shown}");
 
     let patch = |change: Value| namespace.kubectl(&["patch", "isbsvc", "default", "--type=merge", "-p", &change.to_string()]);
     let said = patch(json!({ "spec": { "redis": { "external": { "url": "elsewhere:6379" } } } }));
