@@ -158,7 +158,7 @@ pub(super) fn start_args() -> Question {
     let found = format!(
         "variables.startArgs[at].filter(one, !one.matches('^--?({})(=true|=false)?$')).map(one, 'spec.jetstream.startArgs: ' + \
          (one.startsWith('-') ? '\"' + one.split('=')[0].split('\\n')[0] + '\"' : {}) + {} + '\\n' + one + \
-         (variables.startArgs[at].exists(one, !one.startsWith('-')) ? '\\n' + variables.startArgs[at].join('\\n') : ''))",
+         variables.argumentOrder[at])",
         SWITCHES.join("|"),
         text(NO_SWITCH),
         text(

@@ -68,6 +68,8 @@ pub(super) fn variables() -> Vec<(&'static str, String)> {
         ("accessMode", field("persistence", "accessMode", "string", &text(DEFAULT_ACCESS_MODE))),
         ("volumeSize", size),
         ("startArgs", START_ARGS.to_owned()),
+        // All of them, where one may be the value of the one before it: then the order counts. Once for all, because policies have a limit of cost.
+        ("argumentOrder", "variables.startArgs.map(it, it.exists(one, !one.startsWith('-')) ? '\\n' + it.join('\\n') : '')".to_owned()),
         ("container", field("jetstream", "containerTemplate", "map", "{}")),
         ("reloader", field("jetstream", "reloaderContainerTemplate", "map", "{}")),
         ("metrics", field("jetstream", "metricsContainerTemplate", "map", "{}")),
