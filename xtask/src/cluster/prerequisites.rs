@@ -55,17 +55,23 @@ pub fn packages(say: impl Fn(String)) -> Result<()> {
         bail!("missing on this machine: {list}; on Debian install them with `sudo apt-get install {list}`");
     }
     say(format!("apt-get install {list}"));
-    let apt = |arguments: &[&str]| output(command("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"));
-    // An old package list names versions that are gone: the first failure asks for a new one.
-    let install: Vec<&str> = ["-q", "-y", "--no-install-recommends", "install"].into_iter().chain(missing.iter().copied()).collect();
-    if apt(&install).is_err() {
-        apt(&["-q", "update"]).with_context(|| format!("cannot install {list}"))?;
-        apt(&install).with_context(|| format!("cannot install {list}"))?;
-    }
+    install(&missing).with_context(|| format!("cannot install {list}"))?;
     match missing_packages() {
         left if left.is_empty() => Ok(()),
         left => bail!("installed, but still missing: {}", left.join(" ")),
     }
+}
+
+/// Installs Debian's packages.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let apt = |arguments: &[&str]| output(command("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    let install = [&["-q", "-y", "--no-install-recommends", "install"], packages].concat();
+    // An old package list names versions that are gone: the first failure asks for a new one.
+    if apt(&install).is_err() {
+        apt(&["-q", "update"])?;
+        apt(&install)?;
+    }
+    Ok(())
 }
 
 /// An error unless a Go that can build the programs is there; otherwise its version, such as `go1.26.8`. `module` is one of theirs: a Go from 1.21 on fetches

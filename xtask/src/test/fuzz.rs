@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::outside::{command, last_lines, output};
-use crate::cluster::prerequisites::is_root;
+use crate::cluster::prerequisites::{install, is_root};
 use crate::cluster::progress::line;
 use crate::repository::{self, Package};
 
@@ -34,14 +34,8 @@ pub fn compiler() -> Result<()> {
         return Ok(());
     }
     ensure!(is_root(), "no c++ on this machine");
-    let apt = |arguments: &[&str]| output(command("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"));
-    let install = ["-q", "-y", "--no-install-recommends", "install", "g++"];
     line("  apt-get install g++");
-    // An old package list names versions that are gone; as in the prerequisites of the cluster.
-    if apt(&install).is_err() {
-        apt(&["-q", "update"])?;
-        apt(&install)?;
-    }
+    install(&["g++"])?;
     ensure!(works(), "c++ does not run");
     Ok(())
 }

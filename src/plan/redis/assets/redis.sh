@@ -21,12 +21,6 @@ waiting=
 redis=
 trap 'stopping=1' TERM INT
 
-# A second's wait that a signal ends.
-second() {
-    sleep 1 &
-    wait $! 2>/dev/null
-}
-
 now() {
     date +%s
 }

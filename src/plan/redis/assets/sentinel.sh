@@ -15,11 +15,6 @@ stopping=
 sentinel=
 trap 'stopping=1; [ -z "$sentinel" ] || kill -TERM "$sentinel" 2>/dev/null' TERM INT
 
-second() {
-    sleep 1 &
-    wait $! 2>/dev/null
-}
-
 # 40 digits that are a node's for ever, so that the others know it again though its volume was lost: five checksums of its name, each a number in another
 # base to a prime. Names that differ in one place always differ in all five. In awk, because not every image has a program for checksums.
 id_of() {
