@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::{Action, ChildKind, Input, Place, Plan, Precondition, ownership, reconcile, redis, status};
-use crate::api::{InterStepBufferServiceStatus, Phase, names};
+use crate::api::{InterStepBufferService, InterStepBufferServiceStatus, Phase, names};
 use crate::limits;
 use crate::observed::{Fact, Observed};
 
@@ -101,6 +101,16 @@ fn let_go(plan: &mut Plan, observed: &Observed) -> bool {
     }
     let secrets = [one(plan, ChildKind::Secret, &observed.server_secret), one(plan, ChildKind::Secret, &observed.client_secret)];
     one(plan, ChildKind::ConfigMap, &observed.config_map) && secrets.iter().all(|free| *free)
+}
+
+/// Holds a service from now on, so that it goes no sooner than its Pipelines; nothing where it is held already.
+pub(super) fn held(service: &InterStepBufferService) -> Option<Action> {
+    if service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+        return None;
+    }
+    let mut finalizers = service.finalizers().to_vec();
+    finalizers.push(names::FINALIZER.to_owned());
+    Some(Action::SetFinalizers { finalizers, precondition: seen(&service.metadata) })
 }
 
 /// Nothing holds the service any more.

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::adoption::{self, Before, Obstacle};
 use super::children::{Built, children};
-use super::deletion::seen;
 use super::jetstream::{self, Baseline, Images, Ran, Subject};
-use super::{Action, Event, EventType, Input, Material, Plan, budget, deletion, material, missing, ownership, redis, status};
+use super::{Event, EventType, Input, Material, Plan, budget, deletion, material, missing, ownership, redis, status};
 use crate::api::{
     CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, InterStepBufferService, InterStepBufferServiceStatus,
     JetStreamBufferService, Phase, ServiceType, names,
@@ -201,11 +200,7 @@ fn carry_out(input: &Input<'_>, observed: &Observed, material: &Material, course
     if let Some(words) = material::lost(input, observed).or_else(|| ownership::stranger(service, observed)) {
         return stopped(input, observed, &words);
     }
-    if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
-        let mut finalizers = service.finalizers().to_vec();
-        finalizers.push(names::FINALIZER.to_owned());
-        plan.actions.push(Action::SetFinalizers { finalizers, precondition: seen(&service.metadata) });
-    }
+    plan.actions.extend(deletion::held(service));
     let verdict = health::verdict(effective, observed, input.now);
     let first = live.as_ref().and_then(|live| live.annotations().get(names::FIRST_HEALTHY_ANNOTATION).cloned());
     // A service that is taken over while it serves goes on serving.

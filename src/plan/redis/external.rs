@@ -1,13 +1,10 @@
 //! A Redis that exists already: nothing is made for it. What was accepted stands in the status, whose bytes are the pipelines' (law *same-bytes*).
 
-use kube::ResourceExt as _;
-
-use super::super::{Action, Input, Plan, deletion, status};
+use super::super::{Input, Plan, deletion, status};
 use crate::api::{
     BufferServiceConfig, CONDITION_CHILDREN_HEALTHY, CONDITION_CONFIGURED, CONDITION_DEPLOYED, ExternalRedis, InterStepBufferService,
-    InterStepBufferServiceSpec, InterStepBufferServiceStatus, Phase, RedisBufferService, RedisConfig, ServiceType, names,
+    InterStepBufferServiceSpec, InterStepBufferServiceStatus, Phase, RedisBufferService, RedisConfig, ServiceType,
 };
-
 use crate::health::{self, Level, Verdict};
 use crate::limits;
 use crate::observed::Observed;
@@ -41,10 +38,7 @@ pub(in crate::plan) fn plan(
 ) -> Plan {
     let service = input.service;
     let mut plan = Plan::default();
-    if !service.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
-        let finalizers = service.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
-        plan.actions.push(Action::SetFinalizers { finalizers, precondition: deletion::seen(&service.metadata) });
-    }
+    plan.actions.extend(deletion::held(service));
     let before = service.status.clone().unwrap_or_default();
     let verdict = health::verdict(effective, observed, input.now);
     // No condition waits for what somebody else runs: each that is not True blocks every Pipeline (defect 45).
